@@ -55,7 +55,23 @@ func Statements(f Function) []Statement {
 	if len(f.UserPool) > 0 {
 		all = append(all, Statement{Resource: Resource{Kind: KindUserPool}, Actions: prefixed("cognito-idp", f.UserPool)})
 	}
-	slices.SortFunc(all, func(a, b Statement) int { return strings.Compare(a.Resource.String(), b.Resource.String()) })
+	return merged(all)
+}
+
+// merged joins the statements of one resource into one and sorts by resource.
+func merged(statements []Statement) []Statement {
+	slices.SortStableFunc(statements, func(a, b Statement) int { return strings.Compare(a.Resource.String(), b.Resource.String()) })
+	var all []Statement
+	for _, s := range statements {
+		if n := len(all); n > 0 && all[n-1].Resource == s.Resource {
+			last := &all[n-1]
+			last.Actions = append(last.Actions, s.Actions...)
+			slices.Sort(last.Actions)
+			last.Reason = strings.TrimSpace(last.Reason + " " + s.Reason)
+			continue
+		}
+		all = append(all, s)
+	}
 	return all
 }
 
