@@ -191,6 +191,7 @@ func openLog(o Options) (io.WriteCloser, error) {
 
 type nopCloser struct{ io.Writer }
 
+// Close leaves the writer open: it belongs to the caller.
 func (nopCloser) Close() error { return nil }
 
 // tailSize is how much of the last output an error repeats.
