@@ -101,6 +101,8 @@ type Config struct {
 	Logs func(function, line string)
 	// Now dates idle sandboxes and log streams; nil means time.Now.
 	Now func() time.Time
+
+	initLimit time.Duration // 10 s but in tests
 }
 
 // Result is what a function answered.
@@ -174,6 +176,9 @@ func withDefaults(cfg Config) Config {
 	}
 	if cfg.IdleTimeout == 0 {
 		cfg.IdleTimeout = defaultIdleTimeout
+	}
+	if cfg.initLimit == 0 {
+		cfg.initLimit = initLimit
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

@@ -62,7 +62,7 @@ func (r *Runtime) run(f *function, s *sandbox, inv *invocation) {
 // timeout, and that second failure is what the caller sees (page "Understanding the Lambda execution environment
 // lifecycle", failures during the Init phase).
 func (r *Runtime) coldStart(f *function, inv *invocation) (*sandbox, Result) {
-	s, failed := r.start(f, inv, initLimit)
+	s, failed := r.start(f, inv, r.cfg.initLimit)
 	if s == nil && failed.retry && r.takePlace() {
 		s, failed = r.start(f, inv, f.Timeout)
 	}

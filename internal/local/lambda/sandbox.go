@@ -139,10 +139,10 @@ func (r *Runtime) watch(s *sandbox) {
 	s.cmd.Stdout.(*lineWriter).flush()
 	_ = s.server.Close() // cuts the connections of a dead process
 	_ = os.RemoveAll(s.tmp)
-	close(s.exited)
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	close(s.exited)
 	delete(r.live, s)
 	s.f.removeIdle(s)
 	r.processes--
