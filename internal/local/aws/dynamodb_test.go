@@ -30,7 +30,7 @@ type item = map[string]types.AttributeValue
 // table makes a table with the key pk of its own for the test.
 func table(t *testing.T, c *dynamodb.Client) string {
 	t.Helper()
-	name := "t-" + strings.NewReplacer("/", "-", " ", "-").Replace(t.Name())
+	name := unique("table")
 	_, err := c.CreateTable(t.Context(), &dynamodb.CreateTableInput{
 		TableName: &name, BillingMode: types.BillingModePayPerRequest,
 		KeySchema:            []types.KeySchemaElement{{AttributeName: sdk.String("pk"), KeyType: types.KeyTypeHash}},

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,6 +51,11 @@ func TestMain(m *testing.M) {
 	_ = s.Close()
 	os.Exit(code)
 }
+
+var made atomic.Int64
+
+// unique is a name that no other test has, also when tests run again on the same moto.
+func unique(kind string) string { return fmt.Sprint(kind, "-", made.Add(1)) }
 
 // clock is a time that a test moves.
 type clock struct {
@@ -148,12 +154,16 @@ func (l *local) post(t *testing.T, service, target string, body any, change ...f
 	r.Header.Set("X-Amz-Target", target)
 	id, secret, token, err := l.Credentials(t.Context(), role)
 	require.NoError(t, err)
-	sum := sha256.Sum256(raw)
-	require.NoError(t, v4.NewSigner().SignHTTP(t.Context(), sdk.Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: token}, r, hex.EncodeToString(sum[:]), service, region, l.Now()))
+	require.NoError(t, v4.NewSigner().SignHTTP(t.Context(), sdk.Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: token}, r, hash(string(raw)), service, region, l.Now()))
 	for _, c := range change {
 		c(r)
 	}
 	return send(t, r)
+}
+
+func hash(body string) string {
+	sum := sha256.Sum256([]byte(body))
+	return hex.EncodeToString(sum[:])
 }
 
 func send(t *testing.T, r *http.Request) (status int, answer map[string]any) {

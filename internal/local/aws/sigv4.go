@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -156,25 +157,31 @@ func payloadHash(r *http.Request, body []byte) (string, error) {
 	case len(claimed) != 2*sha256.Size:
 		return "", errors.New("Missing required header for this request: x-amz-content-sha256") //nolint:revive,staticcheck // AWS's words
 	}
-	r.Body = &hashedBody{ReadCloser: r.Body, sum: sha256.New(), want: claimed}
+	r.Body = &hashedBody{ahead: bufio.NewReader(r.Body), body: r.Body, sum: sha256.New(), want: claimed}
 	return claimed, nil
 }
 
-// hashedBody fails at its end when it was not the body that was signed.
+// hashedBody keeps its last bytes back when it was not the body that was signed, so that nobody stores it.
 type hashedBody struct {
-	io.ReadCloser
-	sum  hash.Hash
-	want string
+	ahead *bufio.Reader
+	body  io.Closer
+	sum   hash.Hash
+	want  string
 }
 
-// Read passes the body on and compares the hash at its end.
+// Read passes the body on, and compares the hash before it gives the end away.
 func (b *hashedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
+	n, err := b.ahead.Read(p)
 	b.sum.Write(p[:n])
-	if errors.Is(err, io.EOF) && hex.EncodeToString(b.sum.Sum(nil)) != b.want {
-		return n, errors.New("XAmzContentSHA256Mismatch: the provided x-amz-content-sha256 header does not match what was computed")
+	if _, end := b.ahead.Peek(1); errors.Is(end, io.EOF) && hex.EncodeToString(b.sum.Sum(nil)) != b.want {
+		return 0, errors.New("XAmzContentSHA256Mismatch: the provided x-amz-content-sha256 header does not match what was computed")
 	}
 	return n, err //nolint:wrapcheck // io.EOF must stay itself
+}
+
+// Close closes the body that is read.
+func (b *hashedBody) Close() error {
+	return b.body.Close() //nolint:wrapcheck // the caller's own body
 }
 
 // canonicalRequest follows "Create a signed AWS API request", step 1, of the IAM user guide.
