@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -84,8 +85,13 @@ func known(v any) any {
 
 // private tells whether an attribute's name says that its value is not for logs, however it is spelled.
 func private(key string) bool {
-	key = strings.NewReplacer("_", "", "-", "", ".", "", " ", "").Replace(strings.ToLower(key))
-	for _, word := range []string{"password", "passwd", "secret", "token", "authorization", "cookie", "credential", "privatekey", "apikey",
+	key = strings.Map(func(r rune) rune {
+		if strings.ContainsRune("_-. ", r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, key)
+	for _, word := range [...]string{"password", "passwd", "secret", "token", "authorization", "cookie", "credential", "privatekey", "apikey",
 		"email", "phone", "address", "birth", "fullname", "body", "sourceip"} {
 		if strings.Contains(key, word) {
 			return true
