@@ -67,7 +67,7 @@ func TestFrom(t *testing.T) {
 		"wrapped":             {fmt.Errorf("x: %w", taken), apperr.Conflict, "taken"},
 		"joined":              {errors.Join(boom, taken), apperr.Conflict, "taken"},
 		"deadline":            {fmt.Errorf("x: %w", context.DeadlineExceeded), apperr.Timeout, "timeout"},
-		"cancelled":           {context.Canceled, apperr.Internal, "internal"},
+		"canceled":            {context.Canceled, apperr.Internal, "internal"},
 		"own_kind_wins":       {apperr.New(apperr.Unavailable, "", "").Because(context.DeadlineExceeded), apperr.Unavailable, "unavailable"},
 	}
 	for name, c := range cases {

@@ -40,7 +40,7 @@ func retryer(random func() float64) *retry.Standard {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = Attempts
 		o.RateLimiter = ratelimit.NewTokenRateLimit(500)
-		o.RetryCost, o.ThrottlingRetryCost, o.RetryTimeoutCost, o.NoRetryIncrement = 10, 10, 10, 1
+		o.RetryCost, o.ThrottlingRetryCost, o.NoRetryIncrement = 10, 10, 1
 		o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
 			return time.Duration(random() * float64(min(longest, base<<max(min(attempt, 6)-1, 0)))), nil
 		})

@@ -39,7 +39,7 @@ type Handler func(context.Context, *Request) (Response, error)
 // Response is what a handler answers. The zero value is the route's declared status without a body.
 type Response struct {
 	Status  int               // 0: the one declared for success
-	Body    any               // marshalled as JSON; nil: none
+	Body    any               // encoded as JSON; nil: none
 	Raw     []byte            // JSON to send as it is, in place of Body
 	Headers map[string]string // beside those of every response, which it may override
 }

@@ -106,7 +106,7 @@ func (r *Reader) Get(ctx context.Context, id string) (Value, error) {
 	case <-ctx.Done():
 		return Value{}, fmt.Errorf("secret: %w", ctx.Err())
 	case got := <-call:
-		return r.settle(got.Val.(entry), now) //nolint:errcheck // fetch returns nothing else
+		return r.settle(got.Val.(entry), now)
 	}
 }
 

@@ -122,7 +122,7 @@ func (k *Keys) fresh(ctx context.Context, age time.Duration) (keySet, error) {
 	case <-ctx.Done():
 		return keySet{}, fmt.Errorf("token: public keys: %w", ctx.Err())
 	case got := <-call:
-		return k.settle(got.Val.(keySet), now) //nolint:errcheck // read returns nothing else
+		return k.settle(got.Val.(keySet), now)
 	}
 }
 

@@ -81,7 +81,7 @@ func (s *Schema) Body(body []byte) (map[string]any, error) {
 	if faults := s.Check(v); len(faults) > 0 {
 		return nil, Refuse(faults...)
 	}
-	return v.(map[string]any), nil //nolint:errcheck // Check refuses everything but an object
+	return v.(map[string]any), nil
 }
 
 // Refuse is the error of a request with these faults.
