@@ -177,7 +177,7 @@ var gatewayProblems = map[string]gatewayProblem{
 	"RESOURCE_NOT_FOUND":             {404, "Not Found", "not_found", nil},
 	"THROTTLED":                      limitedProblem,
 	"UNAUTHORIZED":                   unauthenticated,
-	"UNSUPPORTED_MEDIA_TYPE":         {415, "Unsupported Media Type", "unsupported_media", nil},
+	"UNSUPPORTED_MEDIA_TYPE":         {415, "Unsupported Media Type", "unsupported_media_type", nil},
 	"WAF_FILTERED":                   forbiddenProblem,
 }
 
