@@ -186,22 +186,28 @@ func newClient(pool string, fields, settings map[string]any) client {
 	return c
 }
 
+// searchPools asks every pool for the client; it is empty when none has it.
 func (f *Front) searchPools(ctx context.Context, id string) (string, error) {
-	pools, err := f.ask(ctx, "cognito-idp", cognitoTarget+"ListUserPools", map[string]any{"MaxResults": 60})
-	if err != nil {
-		return "", err
-	}
-	for _, p := range list(pools.fields(), "UserPools") {
-		one, _ := p.(map[string]any)
-		a, err := f.ask(ctx, "cognito-idp", cognitoTarget+"DescribeUserPoolClient", map[string]any{"UserPoolId": one["Id"], "ClientId": id})
+	page := map[string]any{"MaxResults": 60}
+	for {
+		pools, err := f.ask(ctx, "cognito-idp", cognitoTarget+"ListUserPools", page)
 		if err != nil {
 			return "", err
 		}
-		if a.ok() {
-			return text(one, "Id"), nil
+		for _, p := range list(pools.fields(), "UserPools") {
+			one, _ := p.(map[string]any)
+			a, err := f.ask(ctx, "cognito-idp", cognitoTarget+"DescribeUserPoolClient", map[string]any{"UserPoolId": one["Id"], "ClientId": id})
+			if err != nil {
+				return "", err
+			}
+			if a.ok() {
+				return text(one, "Id"), nil
+			}
+		}
+		if page["NextToken"] = pools.fields()["NextToken"]; page["NextToken"] == nil {
+			return "", nil
 		}
 	}
-	return "", nil
 }
 
 // describePool is nil for a pool that does not exist.

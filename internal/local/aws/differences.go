@@ -63,6 +63,6 @@ func otherDifferences() []Difference {
 		{"secretsmanager", "BatchGetSecretValue", "fails whole when one secret has no value", "lists it under Errors (BatchGetSecretValue)", "reads each by itself"},
 		{"secretsmanager", "Deleted secret", "takes new values", "refuses them (DeleteSecret)", "looks at the date first"},
 		{"sts", "GetCallerIdentity", "names a user of its own", "names the caller (GetCallerIdentity)", "answers itself"},
-		{"sts", "AssumeRole", "hands out credentials that it alone knows", "hands out credentials that work (AssumeRole)", "nothing: calls with them are refused"},
+		{"sts", "AssumeRole", "hands out credentials that it alone knows", "hands out credentials that work (AssumeRole)", "mints them itself; trust policies are not asked"},
 	}
 }

@@ -21,7 +21,7 @@ const (
 	tokenLife       = 10 * time.Minute // "TransactWriteItems", ClientRequestToken
 )
 
-// dynamodb runs writes one at a time and reads beside each other. A cancelled transaction of moto puts back the tables as
+// dynamodb runs writes one at a time and reads beside each other. A canceled transaction of moto puts back the tables as
 // they were when it began, and an update shows while it is half done: with one write at a time neither can be seen.
 func (f *Front) dynamodb(q *request) (*answer, error) {
 	switch q.Action {
@@ -212,7 +212,7 @@ func (t *tokens) keep(token string, one transaction) {
 	t.done[token] = one
 }
 
-// transactWrite applies the transaction of one client token once. A cancelled one may be tried again with the same token.
+// transactWrite applies the transaction of one client token once. A canceled one may be tried again with the same token.
 func (f *Front) transactWrite(q *request) (*answer, error) {
 	token, now := text(q.Body, "ClientRequestToken"), f.config.Now()
 	if token == "" {

@@ -61,9 +61,9 @@ func add(name, pk string) *types.Update {
 	}
 }
 
-// A cancelled transaction runs again and again beside plain writes of the same table. Each acknowledged write must be there
-// at the end, none of a cancelled one may be, and no read may see what was taken back.
-func TestCancelledTransactionsTakeNothingBack(t *testing.T) {
+// A canceled transaction runs again and again beside plain writes of the same table. Each acknowledged write must be there
+// at the end, none of a canceled one may be, and no read may see what was taken back.
+func TestCanceledTransactionsTakeNothingBack(t *testing.T) {
 	t.Parallel()
 	c := start(t).dynamodb(t)
 	name := table(t, c)
@@ -86,14 +86,14 @@ func TestCancelledTransactionsTakeNothingBack(t *testing.T) {
 	for w := range writers {
 		got := get(t, c, name, fmt.Sprint("writer-", w))
 		if w%2 == 1 {
-			assert.Nil(t, got, "what a cancelled transaction wrote")
+			assert.Nil(t, got, "what a canceled transaction wrote")
 			continue
 		}
 		assert.Equal(t, item{"pk": s(fmt.Sprint("writer-", w)), "hits": n(each)}, got)
 	}
 }
 
-// oneTurn writes plainly in even turns and is cancelled in odd ones.
+// oneTurn writes plainly in even turns and is canceled in odd ones.
 func oneTurn(ctx context.Context, c *dynamodb.Client, name string, w, i int) error {
 	pk := fmt.Sprint("writer-", w)
 	if w%2 == 0 {
@@ -105,7 +105,7 @@ func oneTurn(ctx context.Context, c *dynamodb.Client, name string, w, i int) err
 	if i%2 == 0 {
 		out, err := c.GetItem(ctx, &dynamodb.GetItemInput{TableName: &name, Key: item{"pk": s(pk)}})
 		if err == nil && out.Item != nil {
-			return errors.New("a read saw what a cancelled transaction wrote")
+			return errors.New("a read saw what a canceled transaction wrote")
 		}
 		return err
 	}
@@ -113,8 +113,8 @@ func oneTurn(ctx context.Context, c *dynamodb.Client, name string, w, i int) err
 		{Update: add(name, pk)},
 		{Put: &types.Put{TableName: &name, Item: item{"pk": s("taken")}, ConditionExpression: sdk.String("attribute_not_exists(pk)")}},
 	}})
-	var cancelled *types.TransactionCanceledException
-	if !errors.As(err, &cancelled) {
+	var canceled *types.TransactionCanceledException
+	if !errors.As(err, &canceled) {
 		return fmt.Errorf("want a cancellation, got %w", err)
 	}
 	return nil
@@ -145,7 +145,7 @@ func TestTransactionToken(t *testing.T) {
 	exists := sdk.String("attribute_exists(pk)")
 	requireCode(t, hit("three", "c", exists), "TransactionCanceledException", "ConditionalCheckFailed")
 	put(t, c, name, item{"pk": s("c")})
-	require.NoError(t, hit("three", "c", exists), "a cancelled transaction may be tried again")
+	require.NoError(t, hit("three", "c", exists), "a canceled transaction may be tried again")
 }
 
 func TestTransactionTokenEndsAfterTenMinutes(t *testing.T) {
@@ -382,12 +382,12 @@ func TestFailedConditionsReturnTheItem(t *testing.T) {
 		_, err = c.TransactWriteItems(t.Context(), &dynamodb.TransactWriteItemsInput{TransactItems: []types.TransactWriteItem{
 			{Update: u}, {Put: &types.Put{TableName: &name, Item: item{"pk": s("a")}, ConditionExpression: absent, ReturnValuesOnConditionCheckFailure: returned}},
 		}})
-		var cancelled *types.TransactionCanceledException
-		require.ErrorAs(t, err, &cancelled)
-		require.Len(t, cancelled.CancellationReasons, 2)
-		assert.Equal(t, "None", *cancelled.CancellationReasons[0].Code)
-		assert.Equal(t, "ConditionalCheckFailed", *cancelled.CancellationReasons[1].Code)
-		assert.Equal(t, want, cancelled.CancellationReasons[1].Item)
+		var canceled *types.TransactionCanceledException
+		require.ErrorAs(t, err, &canceled)
+		require.Len(t, canceled.CancellationReasons, 2)
+		assert.Equal(t, "None", *canceled.CancellationReasons[0].Code)
+		assert.Equal(t, "ConditionalCheckFailed", *canceled.CancellationReasons[1].Code)
+		assert.Equal(t, want, canceled.CancellationReasons[1].Item)
 	}
 }
 

@@ -175,14 +175,6 @@ func send(t *testing.T, r *http.Request) (status int, answer map[string]any) {
 	return resp.StatusCode, answer
 }
 
-// direct is moto without the front.
-func direct() sdk.Config {
-	return sdk.Config{
-		Region: region, BaseEndpoint: sdk.String(backend), RetryMaxAttempts: 1,
-		Credentials: credentials.NewStaticCredentialsProvider("AKIADIRECT", "secret", ""),
-	}
-}
-
 // requireCode demands an error of AWS's by its name, with a part of its text.
 func requireCode(t *testing.T, err error, code, message string) {
 	t.Helper()

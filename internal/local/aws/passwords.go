@@ -12,9 +12,9 @@ import (
 
 // Symbols and lengths of "Adding user pool password requirements".
 const (
-	passwordSymbols = "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+- "
-	maxPassword     = 256
-	motoPassword    = 98 // moto takes no longer ones
+	symbols      = "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+- "
+	maxPassword  = 256
+	motoPassword = 98 // moto takes no longer ones
 )
 
 // stored is the password as moto keeps it: a hash stands for one that is too long for it.
@@ -34,7 +34,7 @@ func checkPolicy(pool map[string]any, password string) error {
 		minimum = n
 	}
 	has := func(ok func(rune) bool) bool { return strings.IndexFunc(password, ok) >= 0 }
-	symbol := func(r rune) bool { return strings.ContainsRune(passwordSymbols, r) }
+	symbol := func(r rune) bool { return strings.ContainsRune(symbols, r) }
 	inner := strings.TrimSpace(password)
 	switch {
 	case password != inner || utf8.RuneCountInString(password) > maxPassword:

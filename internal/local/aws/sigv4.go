@@ -75,12 +75,12 @@ func (f *Front) authenticate(r *http.Request, body []byte) (string, error) {
 		return "", accessError(p, unknownKey, "The security token included in the request is invalid.")
 	}
 	now := f.config.Now()
-	if err := f.checkScope(a, r, now); err != nil {
-		return "", accessError(p, badSignature, err.Error())
+	payload, problem := payloadHash(r, body)
+	if fault := f.checkScope(a, r, now); fault != "" {
+		problem = fault
 	}
-	payload, err := payloadHash(r, body)
-	if err != nil {
-		return "", accessError(p, badSignature, err.Error())
+	if problem != "" {
+		return "", accessError(p, badSignature, problem)
 	}
 	want := sign(k.secret, a, r.Header.Get("X-Amz-Date"), canonicalRequest(r, a, payload))
 	if subtle.ConstantTimeCompare([]byte(want), []byte(a.signature)) != 1 {
@@ -92,26 +92,26 @@ func (f *Front) authenticate(r *http.Request, body []byte) (string, error) {
 	return k.principal, nil
 }
 
-// checkScope checks everything of a signature that needs no secret.
-func (f *Front) checkScope(a authorization, r *http.Request, now time.Time) error {
+// checkScope checks everything of a signature that needs no secret. It returns what is wrong in AWS's words, or nothing.
+func (f *Front) checkScope(a authorization, r *http.Request, now time.Time) string {
 	date := r.Header.Get("X-Amz-Date")
 	at, err := time.Parse(dateFormat, date)
 	switch {
 	case err != nil:
-		return errors.New("X-Amz-Date is not of the form YYYYMMDD'T'HHMMSS'Z'")
+		return "X-Amz-Date is not of the form YYYYMMDD'T'HHMMSS'Z'"
 	case now.Sub(at) > maxSkew:
-		return fmt.Errorf("Signature expired: %s is now earlier than %s (%s - 5 min.)", date, now.Add(-maxSkew).UTC().Format(dateFormat), now.UTC().Format(dateFormat)) //nolint:revive,staticcheck // AWS's words
+		return fmt.Sprintf("Signature expired: %s is now earlier than %s (%s - 5 min.)", date, now.Add(-maxSkew).UTC().Format(dateFormat), now.UTC().Format(dateFormat))
 	case at.Sub(now) > maxSkew:
-		return fmt.Errorf("Signature not yet current: %s is still later than %s (%s + 5 min.)", date, now.Add(maxSkew).UTC().Format(dateFormat), now.UTC().Format(dateFormat)) //nolint:revive,staticcheck // AWS's words
+		return fmt.Sprintf("Signature not yet current: %s is still later than %s (%s + 5 min.)", date, now.Add(maxSkew).UTC().Format(dateFormat), now.UTC().Format(dateFormat))
 	case !strings.HasPrefix(date, a.date+"T"):
-		return fmt.Errorf("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%.8s'", a.date, date) //nolint:revive,staticcheck // AWS's words
+		return fmt.Sprintf("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%.8s'", a.date, date)
 	case a.region != f.config.Region && !global(a.service):
-		return fmt.Errorf("Credential should be scoped to a valid region, not '%s'.", a.region) //nolint:revive,staticcheck // AWS's words
+		return fmt.Sprintf("Credential should be scoped to a valid region, not '%s'.", a.region)
 	case a.service == "":
-		return errors.New("Credential should be scoped to a service.") //nolint:revive,staticcheck // AWS's words
+		return "Credential should be scoped to a service."
 	}
 	if name, known := targets[prefixOf(r)]; known && name != a.service {
-		return fmt.Errorf("Credential should be scoped to correct service: '%s'.", name) //nolint:revive,staticcheck // AWS's words
+		return fmt.Sprintf("Credential should be scoped to correct service: '%s'.", name)
 	}
 	return checkSigned(a, r)
 }
@@ -131,34 +131,34 @@ func global(service string) bool {
 }
 
 // checkSigned demands that the host and every header of Amazon's is covered by the signature, as AWS does.
-func checkSigned(a authorization, r *http.Request) error {
+func checkSigned(a authorization, r *http.Request) string {
 	if !slices.Contains(a.headers, "host") {
-		return errors.New("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.") //nolint:revive,staticcheck // AWS's words
+		return "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."
 	}
 	for name := range r.Header {
 		name = strings.ToLower(name)
 		if strings.HasPrefix(name, "x-amz-") && !slices.Contains(a.headers, name) {
-			return fmt.Errorf("'%s' must be a 'SignedHeader' in the AWS Authorization.", name) //nolint:revive,staticcheck // AWS's words
+			return fmt.Sprintf("'%s' must be a 'SignedHeader' in the AWS Authorization.", name)
 		}
 	}
-	return nil
+	return ""
 }
 
 // payloadHash is what the caller must have signed for the body. Only S3 may leave the body unsigned or sign it in chunks.
-func payloadHash(r *http.Request, body []byte) (string, error) {
+func payloadHash(r *http.Request, body []byte) (hash, problem string) {
 	if body != nil {
 		sum := sha256.Sum256(body)
-		return hex.EncodeToString(sum[:]), nil
+		return hex.EncodeToString(sum[:]), ""
 	}
 	claimed := r.Header.Get("X-Amz-Content-Sha256")
 	switch {
 	case claimed == "UNSIGNED-PAYLOAD" || strings.HasPrefix(claimed, "STREAMING-"):
-		return claimed, nil
+		return claimed, ""
 	case len(claimed) != 2*sha256.Size:
-		return "", errors.New("Missing required header for this request: x-amz-content-sha256") //nolint:revive,staticcheck // AWS's words
+		return "", "Missing required header for this request: x-amz-content-sha256"
 	}
 	r.Body = &hashedBody{ahead: bufio.NewReader(r.Body), body: r.Body, sum: sha256.New(), want: claimed}
-	return claimed, nil
+	return claimed, ""
 }
 
 // hashedBody keeps its last bytes back when it was not the body that was signed, so that nobody stores it.

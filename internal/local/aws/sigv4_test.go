@@ -12,6 +12,7 @@ import (
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/stretchr/testify/assert"
@@ -219,15 +220,23 @@ func TestCallerIdentity(t *testing.T) {
 	assert.Equal(t, "arn:aws:iam::111122223333:user/operator", *out.Arn)
 }
 
-func TestAssumedCredentialsAreUnknown(t *testing.T) {
+func TestAssumeRole(t *testing.T) {
 	t.Parallel()
 	l := start(t)
-	out, err := l.sts(t, role).AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: sdk.String(role), RoleSessionName: sdk.String("session")})
+	const other = "arn:aws:iam::111122223333:role/path/other"
+	out, err := l.sts(t, role).AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: sdk.String(other), RoleSessionName: sdk.String("me")})
 	require.NoError(t, err)
+	assert.Equal(t, "arn:aws:sts::111122223333:assumed-role/other/me", *out.AssumedRoleUser.Arn)
+	assert.WithinDuration(t, l.Now().Add(12*time.Hour), *out.Credentials.Expiration, time.Second)
 	config := l.as(t, role)
-	config.Credentials = sdk.CredentialsProviderFunc(func(context.Context) (sdk.Credentials, error) {
-		return sdk.Credentials{AccessKeyID: *out.Credentials.AccessKeyId, SecretAccessKey: *out.Credentials.SecretAccessKey, SessionToken: *out.Credentials.SessionToken}, nil
-	})
+	config.Credentials = credentials.NewStaticCredentialsProvider(*out.Credentials.AccessKeyId, *out.Credentials.SecretAccessKey, *out.Credentials.SessionToken)
 	_, err = dynamodb.NewFromConfig(config).ListTables(t.Context(), &dynamodb.ListTablesInput{})
-	requireCode(t, err, "UnrecognizedClientException", "invalid")
+	require.NoError(t, err)
+	calls := l.Calls()
+	assert.Equal(t, other, calls[len(calls)-1].Principal)
+
+	for arn, session := range map[string]string{"arn:aws:iam::999999999999:role/x": "me", other: "a b", role: ""} {
+		_, err = l.sts(t, role).AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: sdk.String(arn), RoleSessionName: sdk.String(session)})
+		requireCode(t, err, "ValidationError", "")
+	}
 }
