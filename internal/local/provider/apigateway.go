@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	restAPIToken        = "aws:apigateway/restApi:RestApi"
-	deploymentToken     = "aws:apigateway/deployment:Deployment"
-	stageToken          = "aws:apigateway/stage:Stage"
-	methodSettingsToken = "aws:apigateway/methodSettings:MethodSettings"
-	gatewayAccountToken = "aws:apigateway/account:Account"
+	typeRestAPI        = "aws:apigateway/restApi:RestApi"
+	typeDeployment     = "aws:apigateway/deployment:Deployment"
+	typeStage          = "aws:apigateway/stage:Stage"
+	typeMethodSettings = "aws:apigateway/methodSettings:MethodSettings"
+	typeGatewayAccount = "aws:apigateway/account:Account"
 
 	maxAPIPolicy = 8192 // API Gateway Developer Guide, "Quotas for configuring and running a REST API"
 	maxStages    = 10   // per API, same page
@@ -22,7 +22,7 @@ const (
 // restAPI is a REST API, imported from an OpenAPI document. Limits: API Gateway API reference, CreateRestApi.
 func restAPI() resourceType {
 	return resourceType{
-		token: restAPIToken,
+		token: typeRestAPI,
 		props: map[string]property{
 			"apiKeySource":              aText().oneOf("HEADER", "AUTHORIZER").byAWS(),
 			"binaryMediaTypes":          listOf(aText()).byAWS(),
@@ -47,7 +47,7 @@ func restAPI() resourceType {
 		create:  createRestAPI,
 		update:  func(o *op) (bag, error) { return nil, o.checkAPITargets() },
 		remove: func(o *op) error {
-			for _, token := range []string{deploymentToken, stageToken, methodSettingsToken} {
+			for _, token := range []string{typeDeployment, typeStage, typeMethodSettings} {
 				o.world.dropAll(token, "restApi", o.id)
 			}
 			return nil
@@ -115,7 +115,7 @@ func (o *op) checkAPITargets() error {
 
 // liveAPI is an API by its id.
 func (o *op) liveAPI(id string) (*record, error) {
-	r, ok := o.world.get(restAPIToken, id)
+	r, ok := o.world.get(typeRestAPI, id)
 	if !ok {
 		return nil, denyf("NotFoundException", "Invalid API identifier specified %s:%s", o.account, id)
 	}
@@ -125,7 +125,7 @@ func (o *op) liveAPI(id string) (*record, error) {
 // deployment is a snapshot of an API that a stage can serve.
 func deployment() resourceType {
 	return resourceType{
-		token: deploymentToken,
+		token: typeDeployment,
 		props: map[string]property{
 			"canarySettings": anObject(map[string]property{
 				"percentTraffic": aNumber().from(0, 100), "stageVariableOverrides": mapOf(aText()), "useStageCache": aFlag(),
@@ -150,7 +150,7 @@ func deployment() resourceType {
 		create: createDeployment,
 		update: func(*op) (bag, error) { return nil, nil },
 		remove: func(o *op) error {
-			for _, s := range o.world.all(stageToken, "deployment", o.id) {
+			for _, s := range o.world.all(typeStage, "deployment", o.id) {
 				return denyf("BadRequestException", "Active stages pointing to this deployment must be moved or deleted: stage %s", getText(s.out, "stageName"))
 			}
 			return nil
@@ -183,7 +183,7 @@ func (c *cloud) invokeURL(api, stage string) string {
 // stage serves a deployment under a name. Limits: API Gateway API reference, CreateStage; Developer Guide, "important notes".
 func stage() resourceType {
 	return resourceType{
-		token: stageToken,
+		token: typeStage,
 		props: map[string]property{
 			"accessLogSettings":   anObject(map[string]property{"destinationArn": anARN().must(), "format": aText().must().from(1, 3072)}),
 			"cacheClusterEnabled": aFlag(),
@@ -207,9 +207,9 @@ func stage() resourceType {
 		create:   createStage,
 		update:   func(o *op) (bag, error) { return nil, o.checkStageReferences() },
 		remove: func(o *op) error {
-			for id, r := range o.world.records[methodSettingsToken] {
+			for id, r := range o.world.records[typeMethodSettings] {
 				if getText(r.out, "restApi") == getText(o.state, "restApi") && getText(r.out, "stageName") == getText(o.state, "stageName") {
-					o.world.drop(methodSettingsToken, id)
+					o.world.drop(typeMethodSettings, id)
 				}
 			}
 			return nil
@@ -241,10 +241,10 @@ func createStage(o *op) (string, bag, error) {
 		return "", nil, err
 	}
 	id := stageID(api, name)
-	if _, taken := o.world.get(stageToken, id); taken {
+	if _, taken := o.world.get(typeStage, id); taken {
 		return "", nil, denyf("ConflictException", "Stage already exists: %s", name)
 	}
-	if len(o.world.all(stageToken, "restApi", api)) >= maxStages {
+	if len(o.world.all(typeStage, "restApi", api)) >= maxStages {
 		return "", nil, denyf("LimitExceededException", "Maximum number of stages for this API has been reached: %d", maxStages)
 	}
 	if err := o.checkStageReferences(); err != nil {
@@ -257,7 +257,7 @@ func createStage(o *op) (string, bag, error) {
 }
 
 func (o *op) checkStageReferences() error {
-	d, ok := o.world.get(deploymentToken, getText(o.in, "deployment"))
+	d, ok := o.world.get(typeDeployment, getText(o.in, "deployment"))
 	if !ok || getText(d.out, "restApi") != getText(o.in, "restApi") {
 		return denyf("NotFoundException", "Invalid Deployment identifier specified: %s", getText(o.in, "deployment"))
 	}
@@ -279,7 +279,7 @@ func (o *op) checkStageReferences() error {
 // methodSettings is throttling, logging and caching of the methods of a stage.
 func methodSettings() resourceType {
 	return resourceType{
-		token: methodSettingsToken,
+		token: typeMethodSettings,
 		props: map[string]property{
 			"methodPath": aText().must().like(`^(\*/\*|[^\s]*/(GET|PUT|POST|DELETE|OPTIONS|HEAD|PATCH|ANY))$`, "*/* or PATH/METHOD without a leading /").fixed(),
 			"restApi":    aText().must().fixed(),
@@ -297,7 +297,7 @@ func methodSettings() resourceType {
 		identity: []string{"restApi", "stageName", "methodPath"},
 		create: func(o *op) (string, bag, error) {
 			id := getText(o.in, "restApi") + "-" + getText(o.in, "stageName") + "-" + getText(o.in, "methodPath")
-			if _, taken := o.world.get(methodSettingsToken, id); taken {
+			if _, taken := o.world.get(typeMethodSettings, id); taken {
 				return "", nil, denyf("ConflictException", "%s has method settings already: two resources would overwrite each other", id)
 			}
 			if err := o.checkMethodSettings(); err != nil {
@@ -315,7 +315,7 @@ func (o *op) checkMethodSettings() error {
 	if err != nil {
 		return err
 	}
-	if _, ok := o.world.get(stageToken, stageID(api, name)); !ok {
+	if _, ok := o.world.get(typeStage, stageID(api, name)); !ok {
 		return denyf("NotFoundException", "Invalid stage identifier specified: %s", name)
 	}
 	level := getText(getBag(o.in, "settings"), "loggingLevel")
@@ -345,7 +345,7 @@ func hasMethod(d *apiDefinition, methodPath string) bool {
 // resource goes, unless resetOnDelete is set.
 func gatewayAccount() resourceType {
 	return resourceType{
-		token:   gatewayAccountToken,
+		token:   typeGatewayAccount,
 		props:   map[string]property{"cloudwatchRoleArn": anARN(), "resetOnDelete": aFlag()},
 		outputs: []string{"apiKeyVersion", "features", "throttleSettings"},
 		create: func(o *op) (string, bag, error) {
@@ -378,7 +378,7 @@ func (o *op) setGatewayRole() error {
 		return denyf("BadRequestException", "The role ARN does not have required trust relationship with API Gateway: %s", arn)
 	}
 	name := getText(r.out, "name")
-	attached := len(o.world.all(roleAttachmentToken, "role", name)) + len(o.world.all(rolePolicyToken, "role", name)) +
+	attached := len(o.world.all(typeRoleAttachment, "role", name)) + len(o.world.all(typeRolePolicy, "role", name)) +
 		len(getList(r.out, "managedPolicyArns")) + len(getList(r.out, "inlinePolicies"))
 	if attached == 0 {
 		return denyf("BadRequestException", "The role ARN does not have required permissions set to API Gateway: %s has no policy", arn)

@@ -19,17 +19,17 @@ import (
 )
 
 const (
-	userPoolToken       = "aws:cognito/userPool:UserPool"
-	userPoolClientToken = "aws:cognito/userPoolClient:UserPoolClient"
-	cognitoNameForm     = `^[\w\s+=,.@-]+$`
-	cognitoNameShape    = "letters, digits, spaces and + = , . @ - _"
+	typeUserPool       = "aws:cognito/userPool:UserPool"
+	typeUserPoolClient = "aws:cognito/userPoolClient:UserPoolClient"
+	cognitoNameForm    = `^[\w\s+=,.@-]+$`
+	cognitoNameShape   = "letters, digits, spaces and + = , . @ - _"
 )
 
 // userPool is a Cognito user pool. Limits: Cognito API reference, CreateUserPool and the data types it names.
 func userPool() resourceType {
 	message := func(limit float64) property { return aText().from(6, limit) }
 	return resourceType{
-		token: userPoolToken,
+		token: typeUserPool,
 		props: map[string]property{
 			"accountRecoverySetting": anObject(map[string]property{
 				"recoveryMechanisms": setOf(anObject(map[string]property{
@@ -417,7 +417,11 @@ func updateUserPool(o *op) (bag, error) {
 	if err := o.setPoolMFA(o.id); err != nil {
 		return nil, err
 	}
-	return bag{"lastModifiedDate": text(o.timestamp())}, nil
+	live, found, err := o.livePool(o.id)
+	if err != nil || !found {
+		return nil, err
+	}
+	return o.describedPool(live), nil
 }
 
 // changeSchemas adds attributes. AWS can neither change nor remove one.
@@ -508,7 +512,7 @@ func userPoolClient() resourceType {
 	unit := func() property { return aText().oneOf("seconds", "minutes", "hours", "days").byAWS() }
 	urls := func() property { return setOf(aText().from(1, 1024)).from(0, 100) }
 	return resourceType{
-		token: userPoolClientToken,
+		token: typeUserPoolClient,
 		props: map[string]property{
 			"accessTokenValidity":             aNumber().from(1, 86400).byAWS(),
 			"allowedOauthFlows":               setOf(aText().oneOf("code", "implicit", "client_credentials")).from(0, 3).byAWS(),

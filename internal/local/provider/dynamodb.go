@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	tableToken       = "aws:dynamodb/table:Table"
-	tablePolicyToken = "aws:dynamodb/resourcePolicy:ResourcePolicy"
-	tableNameForm    = `^[a-zA-Z0-9_.-]+$`
-	tableNameShape   = "letters, digits and _ . -"
+	typeTable       = "aws:dynamodb/table:Table"
+	typeTablePolicy = "aws:dynamodb/resourcePolicy:ResourcePolicy"
+	tableNameForm   = `^[a-zA-Z0-9_.-]+$`
+	tableNameShape  = "letters, digits and _ . -"
 )
 
 // table is a DynamoDB table. Limits: DynamoDB Developer Guide, "Quotas in Amazon DynamoDB"; API reference, CreateTable.
@@ -22,7 +22,7 @@ func table() resourceType {
 	units := func() property { return aNumber().from(-1, 1e9) }
 	throughput := anObject(map[string]property{"maxReadRequestUnits": units(), "maxWriteRequestUnits": units()})
 	return resourceType{
-		token: tableToken,
+		token: typeTable,
 		props: map[string]property{
 			"attributes": setOf(anObject(map[string]property{
 				"name": aText().must().from(1, 255), "type": aText().must().oneOf("S", "N", "B"),
@@ -494,7 +494,7 @@ func updateTable(o *op) (bag, error) {
 	if !found {
 		return nil, denyf("ResourceNotFoundException", "Requested resource not found: Table: %s not found", o.id)
 	}
-	for _, step := range []func(*types.TableDescription) error{o.updateTableMode, o.updateTableStream, o.updateTableIndexes} {
+	for _, step := range []func(*types.TableDescription) error{o.updateTableStream, o.updateTableMode, o.updateTableIndexes} {
 		if err := step(live); err != nil {
 			return nil, err
 		}
@@ -528,7 +528,8 @@ func (o *op) updateTableMode(live *types.TableDescription) error {
 	return err
 }
 
-// updateTableStream turns the stream on or off; another view is off and then on, as on AWS.
+// updateTableStream turns the stream on or off. The emulator opens one stream per table in its life, so a second one or
+// another view, which AWS allows, is refused before anything changes.
 func (o *op) updateTableStream(live *types.TableDescription) error {
 	on := live.StreamSpecification != nil && aws.ToBool(live.StreamSpecification.StreamEnabled)
 	want := getBool(o.in, "streamEnabled")
@@ -536,11 +537,8 @@ func (o *op) updateTableStream(live *types.TableDescription) error {
 	if on == want && !otherView {
 		return nil
 	}
-	if otherView {
-		off := &dynamodb.UpdateTableInput{TableName: &o.id, StreamSpecification: &types.StreamSpecification{StreamEnabled: aws.Bool(false)}}
-		if _, err := o.tables.UpdateTable(o, off); err != nil {
-			return err
-		}
+	if want && live.LatestStreamArn != nil {
+		return denyf("ResourceInUseException", "the local emulator cannot open another stream on table %s: start the local cloud afresh", o.id)
 	}
 	_, err := o.tables.UpdateTable(o, &dynamodb.UpdateTableInput{TableName: &o.id, StreamSpecification: streamSpec(o.in)})
 	return err
@@ -624,7 +622,7 @@ func removeTable(o *op) error {
 // tablePolicy is the resource policy of a table. Limits: DynamoDB Developer Guide, "Resource-based policies considerations".
 func tablePolicy() resourceType {
 	return resourceType{
-		token: tablePolicyToken,
+		token: typeTablePolicy,
 		props: map[string]property{
 			"confirmRemoveSelfResourceAccess": aFlag(),
 			"policy":                          aPolicy().must(),

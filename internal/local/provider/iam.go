@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	roleToken           = "aws:iam/role:Role"
-	rolePolicyToken     = "aws:iam/rolePolicy:RolePolicy"
-	managedPolicyToken  = "aws:iam/policy:Policy"
-	roleAttachmentToken = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+	typeRole           = "aws:iam/role:Role"
+	typeRolePolicy     = "aws:iam/rolePolicy:RolePolicy"
+	typeManagedPolicy  = "aws:iam/policy:Policy"
+	typeRoleAttachment = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
 
 	// Sizes in characters, white space not counted (IAM User Guide, "IAM and AWS STS quotas").
 	maxTrustPolicy    = 2048
@@ -31,7 +31,7 @@ func iamPath() property {
 // role is an identity for a service or person to assume. Limits: IAM API reference, CreateRole.
 func role() resourceType {
 	return resourceType{
-		token: roleToken,
+		token: typeRole,
 		props: map[string]property{
 			"assumeRolePolicy":    aPolicy().must(),
 			"description":         aText().from(0, 1000),
@@ -70,7 +70,7 @@ func checkRole(_ *cloud, in bag) []problem {
 
 func createRole(o *op) (string, bag, error) {
 	name := getText(o.in, "name")
-	if _, taken := o.world.get(roleToken, name); taken {
+	if _, taken := o.world.get(typeRole, name); taken {
 		return "", nil, denyf("EntityAlreadyExists", "Role with name %s already exists.", name)
 	}
 	if err := o.checkRoleReferences(name); err != nil {
@@ -104,7 +104,7 @@ func (o *op) policyExists(arn string) bool {
 	if strings.HasPrefix(arn, "arn:"+o.partition+":iam::aws:policy/") {
 		return true
 	}
-	_, ok := o.world.get(managedPolicyToken, arn)
+	_, ok := o.world.get(typeManagedPolicy, arn)
 	return ok
 }
 
@@ -113,13 +113,13 @@ func (o *op) policyExists(arn string) bool {
 func (o *op) checkInlineSize(name string, in bag, except string) error {
 	total := compactSize(getText(in, "policy"))
 	own := in
-	if r, ok := o.world.get(roleToken, name); ok && in["inlinePolicies"].V == nil {
+	if r, ok := o.world.get(typeRole, name); ok && in["inlinePolicies"].V == nil {
 		own = r.in
 	}
 	for _, b := range getBags(own, "inlinePolicies") {
 		total += compactSize(getText(b, "policy"))
 	}
-	for _, r := range o.world.all(rolePolicyToken, "role", name) {
+	for _, r := range o.world.all(typeRolePolicy, "role", name) {
 		if getText(r.out, "role")+":"+getText(r.out, "name") != except {
 			total += compactSize(getText(r.out, "policy"))
 		}
@@ -132,7 +132,7 @@ func (o *op) checkInlineSize(name string, in bag, except string) error {
 }
 
 func updateRole(o *op) (bag, error) {
-	if _, ok := o.world.get(roleToken, o.id); !ok {
+	if _, ok := o.world.get(typeRole, o.id); !ok {
 		return nil, denyf("NoSuchEntity", "The role with name %s cannot be found.", o.id)
 	}
 	return nil, o.checkRoleReferences(o.id)
@@ -140,14 +140,14 @@ func updateRole(o *op) (bag, error) {
 
 func removeRole(o *op) error {
 	if getBool(o.old, "forceDetachPolicies") {
-		o.world.dropAll(rolePolicyToken, "role", o.id)
-		o.world.dropAll(roleAttachmentToken, "role", o.id)
+		o.world.dropAll(typeRolePolicy, "role", o.id)
+		o.world.dropAll(typeRoleAttachment, "role", o.id)
 		return nil
 	}
-	if len(o.world.all(rolePolicyToken, "role", o.id)) > 0 {
+	if len(o.world.all(typeRolePolicy, "role", o.id)) > 0 {
 		return denyf("DeleteConflict", "Cannot delete entity, must delete policies first: role %s has inline policies.", o.id)
 	}
-	if len(o.world.all(roleAttachmentToken, "role", o.id)) > 0 {
+	if len(o.world.all(typeRoleAttachment, "role", o.id)) > 0 {
 		return denyf("DeleteConflict", "Cannot delete entity, must detach all policies first: role %s has managed policies.", o.id)
 	}
 	return nil
@@ -155,7 +155,7 @@ func removeRole(o *op) error {
 
 // roleByARN is the role that an ARN names.
 func (o *op) roleByARN(arn string) (*record, bool) {
-	return o.world.find(roleToken, "arn", arn)
+	return o.world.find(typeRole, "arn", arn)
 }
 
 // roleTrusts says whether a service may assume the role.
@@ -168,7 +168,7 @@ func roleTrusts(r *record, service string) bool {
 // rolePolicy is an inline policy of a role.
 func rolePolicy() resourceType {
 	return resourceType{
-		token: rolePolicyToken,
+		token: typeRolePolicy,
 		props: map[string]property{
 			"name":       aText().from(1, 128).like(iamNameForm, iamNameShape).fixed().not("namePrefix"),
 			"namePrefix": aText().from(1, 102).like(iamNameForm, iamNameShape).fixed(),
@@ -189,12 +189,12 @@ func rolePolicy() resourceType {
 
 func createRolePolicy(o *op) (string, bag, error) {
 	role, name := getText(o.in, "role"), getText(o.in, "name")
-	if _, ok := o.world.get(roleToken, role); !ok {
+	if _, ok := o.world.get(typeRole, role); !ok {
 		return "", nil, denyf("NoSuchEntity", "The role with name %s cannot be found.", role)
 	}
 	id := role + ":" + name
 	// PutRolePolicy would overwrite in silence; two resources that fight over one policy are a mistake.
-	if _, taken := o.world.get(rolePolicyToken, id); taken {
+	if _, taken := o.world.get(typeRolePolicy, id); taken {
 		return "", nil, denyf("EntityAlreadyExists", "Role %s already has an inline policy %s.", role, name)
 	}
 	if err := o.checkInlineSize(role, o.in, id); err != nil {
@@ -206,7 +206,7 @@ func createRolePolicy(o *op) (string, bag, error) {
 // managedPolicy is a policy with a name of its own. Limits: IAM API reference, CreatePolicy.
 func managedPolicy() resourceType {
 	return resourceType{
-		token: managedPolicyToken,
+		token: typeManagedPolicy,
 		props: map[string]property{
 			"description": aText().from(0, 1000).fixed(),
 			"name":        aText().from(1, 128).like(iamNameForm, iamNameShape).fixed().not("namePrefix"),
@@ -229,7 +229,7 @@ func managedPolicy() resourceType {
 
 func createManagedPolicy(o *op) (string, bag, error) {
 	name := getText(o.in, "name")
-	if _, taken := o.world.find(managedPolicyToken, "name", name); taken {
+	if _, taken := o.world.find(typeManagedPolicy, "name", name); taken {
 		return "", nil, denyf("EntityAlreadyExists", "A policy called %s already exists. Duplicate names are not allowed.", name)
 	}
 	unique, err := randomID(upperAlnum, 17)
@@ -241,7 +241,7 @@ func createManagedPolicy(o *op) (string, bag, error) {
 }
 
 func removeManagedPolicy(o *op) error {
-	attached := len(o.world.all(roleAttachmentToken, "policyArn", o.id)) + len(o.world.all(roleToken, "permissionsBoundary", o.id))
+	attached := len(o.world.all(typeRoleAttachment, "policyArn", o.id)) + len(o.world.all(typeRole, "permissionsBoundary", o.id))
 	if attached > 0 {
 		return denyf("DeleteConflict", "Cannot delete a policy attached to entities: %s is attached %d times.", o.id, attached)
 	}
@@ -251,7 +251,7 @@ func removeManagedPolicy(o *op) error {
 // rolePolicyAttachment puts a managed policy on a role.
 func rolePolicyAttachment() resourceType {
 	return resourceType{
-		token: roleAttachmentToken,
+		token: typeRoleAttachment,
 		props: map[string]property{
 			"policyArn": anARN().must().fixed(),
 			"role":      aText().must().from(1, 64).like(iamNameForm, "the name of a role (not its ARN)").fixed(),
@@ -259,17 +259,17 @@ func rolePolicyAttachment() resourceType {
 		identity: []string{"policyArn", "role"},
 		create: func(o *op) (string, bag, error) {
 			role, arn := getText(o.in, "role"), getText(o.in, "policyArn")
-			if _, ok := o.world.get(roleToken, role); !ok {
+			if _, ok := o.world.get(typeRole, role); !ok {
 				return "", nil, denyf("NoSuchEntity", "The role with name %s cannot be found.", role)
 			}
 			if !o.policyExists(arn) {
 				return "", nil, denyf("NoSuchEntity", "Policy %s does not exist or is not attachable.", arn)
 			}
-			if len(o.world.all(roleAttachmentToken, "role", role)) >= maxAttached {
+			if len(o.world.all(typeRoleAttachment, "role", role)) >= maxAttached {
 				return "", nil, denyf("LimitExceeded", "Cannot exceed quota for PoliciesPerRole: %d", maxAttached)
 			}
 			id := role + "/" + arn
-			if _, taken := o.world.get(roleAttachmentToken, id); taken {
+			if _, taken := o.world.get(typeRoleAttachment, id); taken {
 				return "", nil, denyf("EntityAlreadyExists", "Policy %s is already attached to role %s.", arn, role)
 			}
 			o.countAttachments(arn, 1)
@@ -284,7 +284,7 @@ func rolePolicyAttachment() resourceType {
 }
 
 func (o *op) countAttachments(arn string, by float64) {
-	if r, ok := o.world.get(managedPolicyToken, arn); ok {
+	if r, ok := o.world.get(typeManagedPolicy, arn); ok {
 		r.out = r.out.Copy()
 		r.out["attachmentCount"] = resource.NewProperty(getNumber(r.out, "attachmentCount") + by)
 	}

@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	kmsKeyToken   = "aws:kms/key:Key"
-	kmsAliasToken = "aws:kms/alias:Alias"
+	typeKmsKey   = "aws:kms/key:Key"
+	typeKmsAlias = "aws:kms/alias:Alias"
 )
 
 // kmsKey is a customer managed key. Limits: KMS API reference, CreateKey, EnableKeyRotation, ScheduleKeyDeletion.
 func kmsKey() resourceType {
 	return resourceType{
-		token: kmsKeyToken,
+		token: typeKmsKey,
 		props: map[string]property{
 			"bypassPolicyLockoutSafetyCheck": aFlag(),
 			"customKeyStoreId":               aText().from(1, 64).fixed(),
@@ -260,7 +260,7 @@ func (o *op) checkKeyARN(name string) error {
 // kmsAlias is another name of a key. Limits: KMS API reference, CreateAlias.
 func kmsAlias() resourceType {
 	return resourceType{
-		token: kmsAliasToken,
+		token: typeKmsAlias,
 		props: map[string]property{
 			"name":        aText().like(`^alias/[a-zA-Z0-9/_-]+$`, "alias/ and letters, digits, / _ -").from(7, 256).fixed().not("namePrefix"),
 			"namePrefix":  aText().like(`^alias/[a-zA-Z0-9/_-]*$`, "alias/ and letters, digits, / _ -").fixed(),

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	functionToken      = "aws:lambda/function:Function"
-	functionAliasToken = "aws:lambda/alias:Alias"
-	permissionToken    = "aws:lambda/permission:Permission"
+	typeFunction      = "aws:lambda/function:Function"
+	typeFunctionAlias = "aws:lambda/alias:Alias"
+	typePermission    = "aws:lambda/permission:Permission"
 
 	// Lambda Developer Guide, "Lambda quotas".
 	maxEnvironment    = 4096  // bytes of all environment variables
@@ -36,7 +36,7 @@ type functionHistory struct {
 func function() resourceType {
 	arnOf := func(name string) property { return anObject(map[string]property{name: anARN().must()}) }
 	return resourceType{
-		token: functionToken,
+		token: typeFunction,
 		props: map[string]property{
 			"architectures":        listOf(aText().oneOf("x86_64", "arm64")).from(0, 1).byAWS(),
 			"code":                 {kind: kindArchive, apart: []string{"imageUri", "s3Bucket"}},
@@ -203,7 +203,7 @@ func functionMoves(old, in bag) []string {
 
 func createFunction(o *op) (string, bag, error) {
 	name := getText(o.in, "name")
-	if _, taken := o.world.get(functionToken, name); taken {
+	if _, taken := o.world.get(typeFunction, name); taken {
 		return "", nil, denyf("ResourceConflictException", "Function already exist: %s", name)
 	}
 	if err := o.checkFunctionReferences(name); err != nil {
@@ -276,7 +276,7 @@ func (o *op) checkFunctionReferences(name string) error {
 		return err
 	}
 	reserved := 0.0
-	for id, other := range o.world.records[functionToken] {
+	for id, other := range o.world.records[typeFunction] {
 		if n := getNumber(other.out, "reservedConcurrentExecutions"); id != name && n > 0 {
 			reserved += n
 		}
@@ -318,7 +318,7 @@ func (o *op) checkTarget(function, qualifier string) error {
 	if n, err := strconv.Atoi(qualifier); err == nil && n >= 1 && n <= history.published {
 		return nil
 	}
-	if _, ok := o.world.get(functionAliasToken, o.functionARN(name)+":"+qualifier); ok {
+	if _, ok := o.world.get(typeFunctionAlias, o.functionARN(name)+":"+qualifier); ok {
 		return nil
 	}
 	return denyf("ResourceNotFoundException", "Function not found: %s:%s", o.functionARN(name), qualifier)
@@ -326,7 +326,7 @@ func (o *op) checkTarget(function, qualifier string) error {
 
 // dropFunction forgets what Lambda deletes with a function: its aliases and its resource policies.
 func (w *World) dropFunction(name string) {
-	for token, key := range map[string]string{functionAliasToken: "functionName", permissionToken: "function"} {
+	for token, key := range map[string]string{typeFunctionAlias: "functionName", typePermission: "function"} {
 		for id, r := range w.records[token] {
 			if of, _ := splitFunction(getText(r.out, key)); of == name {
 				delete(w.records[token], id)
@@ -338,7 +338,7 @@ func (w *World) dropFunction(name string) {
 // functionAlias is a name for a version. Limits: Lambda API reference, CreateAlias.
 func functionAlias() resourceType {
 	return resourceType{
-		token: functionAliasToken,
+		token: typeFunctionAlias,
 		props: map[string]property{
 			"description":     aText().from(0, 256),
 			"functionName":    aText().must().fixed(),
@@ -363,7 +363,7 @@ func functionAlias() resourceType {
 func createFunctionAlias(o *op) (string, bag, error) {
 	name, _ := splitFunction(getText(o.in, "functionName"))
 	arn := o.functionARN(name) + ":" + getText(o.in, "name")
-	if _, taken := o.world.get(functionAliasToken, arn); taken {
+	if _, taken := o.world.get(typeFunctionAlias, arn); taken {
 		return "", nil, denyf("ResourceConflictException", "Alias already exists: %s", arn)
 	}
 	if err := o.checkAliasVersions(); err != nil {
@@ -393,7 +393,7 @@ func (o *op) checkAliasVersions() error {
 // AddPermission.
 func permission() resourceType {
 	return resourceType{
-		token: permissionToken,
+		token: typePermission,
 		props: map[string]property{
 			"action":              aText().must().like(`^(lambda:[*]|lambda:[a-zA-Z]+|[*])$`, "an action of lambda").fixed(),
 			"eventSourceToken":    aText().from(1, 256).fixed(),
@@ -424,7 +424,7 @@ func createPermission(o *op) (string, bag, error) {
 		qualifier = own
 	}
 	size := len(o.functionARN(name)) + permissionSize(o.in)
-	for _, r := range o.world.records[permissionToken] {
+	for _, r := range o.world.records[typePermission] {
 		otherName, otherQualifier := splitFunction(getText(r.out, "function"))
 		if q := getText(r.out, "qualifier"); q != "" {
 			otherQualifier = q

@@ -2,7 +2,7 @@ package provider
 
 import "strings"
 
-const logGroupToken = "aws:cloudwatch/logGroup:LogGroup"
+const typeLogGroup = "aws:cloudwatch/logGroup:LogGroup"
 
 // retentionDays is what PutRetentionPolicy accepts, and 0 for never (CloudWatch Logs API reference).
 func retentionDays() []string {
@@ -16,7 +16,7 @@ func logGroup() resourceType {
 		return aText().from(1, limit).like(`^[.\-_/#A-Za-z0-9]+$`, "letters, digits and . - _ / #").fixed()
 	}
 	return resourceType{
-		token: logGroupToken,
+		token: typeLogGroup,
 		props: map[string]property{
 			"kmsKeyId":        anARN(),
 			"logGroupClass":   aText().oneOf("STANDARD", "INFREQUENT_ACCESS", "DELIVERY").fixed().or(text("STANDARD")),
@@ -42,7 +42,7 @@ func logGroup() resourceType {
 
 func createLogGroup(o *op) (string, bag, error) {
 	name := getText(o.in, "name")
-	if _, taken := o.world.get(logGroupToken, name); taken {
+	if _, taken := o.world.get(typeLogGroup, name); taken {
 		return "", nil, denyf("ResourceAlreadyExistsException", "The specified log group already exists: %s", name)
 	}
 	if err := o.checkLogKey(); err != nil {
@@ -63,5 +63,5 @@ func (o *op) checkLogKey() error {
 
 // logGroupByARN is the log group an ARN names, with or without the :* that some services want after it.
 func (o *op) logGroupByARN(arn string) (*record, bool) {
-	return o.world.find(logGroupToken, "arn", strings.TrimSuffix(arn, ":*"))
+	return o.world.find(typeLogGroup, "arn", strings.TrimSuffix(arn, ":*"))
 }

@@ -3,6 +3,7 @@ package provider
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -51,7 +52,7 @@ func (t *oneOrMore) UnmarshalJSON(b []byte) error {
 	}
 	var many []string
 	if err := json.Unmarshal(b, &many); err != nil {
-		return fmt.Errorf("must be a string or a list of strings")
+		return errors.New("must be a string or a list of strings")
 	}
 	*t = many
 	return nil
@@ -75,7 +76,7 @@ func (s *scalars) UnmarshalJSON(b []byte) error {
 		case string, float64, bool:
 			*s = append(*s, fmt.Sprint(v))
 		default:
-			return fmt.Errorf("a condition value must be a string, a number or a boolean")
+			return errors.New("a condition value must be a string, a number or a boolean")
 		}
 	}
 	return nil
@@ -89,14 +90,14 @@ func (p *principals) UnmarshalJSON(b []byte) error {
 	var star string
 	if json.Unmarshal(b, &star) == nil {
 		if star != "*" {
-			return fmt.Errorf(`a principal that is a string must be "*"`)
+			return errors.New(`a principal that is a string must be "*"`)
 		}
 		*p = principals{"*": {"*"}}
 		return nil
 	}
 	var byKind map[string]oneOrMore
 	if err := json.Unmarshal(b, &byKind); err != nil {
-		return fmt.Errorf("a principal must be \"*\" or an object of strings")
+		return errors.New("a principal must be \"*\" or an object of strings")
 	}
 	*p = byKind
 	return nil
@@ -114,12 +115,12 @@ func (s *statements) UnmarshalJSON(b []byte) error {
 	}
 	var many []json.RawMessage
 	if err := json.Unmarshal(b, &many); err != nil {
-		return fmt.Errorf("Statement must be an object or a list of objects")
+		return errors.New("the Statement must be an object or a list of objects")
 	}
 	for i, raw := range many {
 		var one statement
 		if err := strictJSON(raw, &one); err != nil {
-			return fmt.Errorf("Statement[%d]: %w", i, err)
+			return fmt.Errorf("in Statement[%d]: %w", i, err)
 		}
 		*s = append(*s, one)
 	}

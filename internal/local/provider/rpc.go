@@ -376,9 +376,9 @@ func (s *server) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*emp
 // marked wraps the outputs that are secret whatever the inputs were.
 func marked(t resourceType, out bag) bag {
 	secretOutputs := map[string][]string{
-		userPoolClientToken: {"clientSecret"},
-		secretVersionToken:  {"secretString", "secretBinary"},
-		parameterToken:      {"value"},
+		typeUserPoolClient: {"clientSecret"},
+		typeSecretVersion:  {"secretString", "secretBinary"},
+		typeParameter:      {"value"},
 	}
 	marked := out.Copy()
 	for _, name := range secretOutputs[t.token] {

@@ -53,7 +53,9 @@ func aFlag() property   { return property{kind: kindBool} }
 func aPolicy() property { return property{kind: kindJSON} }
 
 // anARN is a text that names an AWS resource.
-func anARN() property { return aText().like(`^arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:[0-9]*:.+`, "an ARN") }
+func anARN() property {
+	return aText().like(`^arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:([0-9]{12}|aws)?:.+`, "an ARN")
+}
 
 func listOf(p property) property { return property{kind: kindList, element: &p} }
 func setOf(p property) property  { return property{kind: kindSet, element: &p} }
@@ -127,8 +129,11 @@ func checkEntry(path, name string, p property, b bag) []problem {
 }
 
 func join(path, name string) string {
-	if path == "" {
+	switch "" {
+	case path:
 		return name
+	case name:
+		return path
 	}
 	return path + "." + name
 }

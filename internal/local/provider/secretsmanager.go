@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	secretToken        = "aws:secretsmanager/secret:Secret"
-	secretPolicyToken  = "aws:secretsmanager/secretPolicy:SecretPolicy"
-	secretVersionToken = "aws:secretsmanager/secretVersion:SecretVersion"
+	typeSecret        = "aws:secretsmanager/secret:Secret"
+	typeSecretPolicy  = "aws:secretsmanager/secretPolicy:SecretPolicy"
+	typeSecretVersion = "aws:secretsmanager/secretVersion:SecretVersion"
 	// maxSecret is the size of a secret value in bytes (Secrets Manager User Guide, "Quotas").
 	maxSecret = 65536
 	// maxSecretPolicy is the size of a resource policy in characters (same page).
@@ -24,7 +24,7 @@ const (
 // secret is the shell of a secret, without a value. Limits: Secrets Manager API reference, CreateSecret, DeleteSecret.
 func secret() resourceType {
 	return resourceType{
-		token: secretToken,
+		token: typeSecret,
 		props: map[string]property{
 			"description":                 aText().from(0, 2048),
 			"forceOverwriteReplicaSecret": aFlag(),
@@ -119,18 +119,20 @@ func readSecret(o *op) (bag, bool, error) {
 	if !found {
 		return nil, false, err
 	}
-	policy, err := o.secretPolicyText(o.id)
-	if err != nil {
-		return nil, false, err
-	}
 	tags := map[string]string{}
 	for _, t := range live.Tags {
 		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
-	return bag{
+	out := bag{
 		"arn": text(aws.ToString(live.ARN)), "name": text(aws.ToString(live.Name)), "description": text(aws.ToString(live.Description)),
-		"kmsKeyId": text(aws.ToString(live.KmsKeyId)), "policy": text(policy), "tagsAll": dictionary(tags),
-	}, true, nil
+		"kmsKeyId": text(aws.ToString(live.KmsKeyId)), "tagsAll": dictionary(tags),
+	}
+	if !has(o.old, "policy") {
+		return out, true, nil // a SecretPolicy may hold it: that is no change of this resource
+	}
+	policy, err := o.secretPolicyText(o.id)
+	set(out, "policy", text(policy))
+	return out, err == nil, err
 }
 
 func (o *op) secretPolicyText(arn string) (string, error) {
@@ -187,7 +189,7 @@ func removeSecret(o *op) error {
 // secretPolicy is the resource policy of a secret.
 func secretPolicy() resourceType {
 	return resourceType{
-		token: secretPolicyToken,
+		token: typeSecretPolicy,
 		props: map[string]property{
 			"blockPublicPolicy": aFlag(),
 			"policy":            aPolicy().must(),
@@ -234,7 +236,7 @@ func readSecretPolicy(o *op) (bag, bool, error) {
 // secretVersion is a value of a secret. Its id is the secret's ARN, a bar and the version's id.
 func secretVersion() resourceType {
 	return resourceType{
-		token: secretVersionToken,
+		token: typeSecretVersion,
 		props: map[string]property{
 			"secretBinary":  aText().fixed().not("secretString"),
 			"secretId":      aText().must().fixed(),
@@ -344,7 +346,7 @@ func updateSecretVersion(o *op) (bag, error) {
 			return nil, err
 		}
 	}
-	return nil, o.dropStages(arn, version, have, wanted)
+	return nil, o.dropStages(arn, version, wanted)
 }
 
 func versionWith(stages map[string][]string, label string) string {
@@ -357,8 +359,12 @@ func versionWith(stages map[string][]string, label string) string {
 }
 
 // dropStages takes labels off a version. AWSCURRENT stays: AWS never leaves a secret without it.
-func (o *op) dropStages(arn, version string, have, keep []string) error {
-	for _, label := range have {
+func (o *op) dropStages(arn, version string, keep []string) error {
+	live, found, err := o.liveSecret(arn)
+	if !found {
+		return err
+	}
+	for _, label := range live.VersionIdsToStages[version] {
 		if label == "AWSCURRENT" || slices.Contains(keep, label) {
 			continue
 		}
@@ -379,9 +385,5 @@ func removeSecretVersion(o *op) error {
 	if err != nil {
 		return err
 	}
-	live, found, err := o.liveSecret(arn)
-	if !found {
-		return err
-	}
-	return o.dropStages(arn, version, live.VersionIdsToStages[version], nil)
+	return o.dropStages(arn, version, nil)
 }

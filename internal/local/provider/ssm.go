@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-const parameterToken = "aws:ssm/parameter:Parameter"
+const typeParameter = "aws:ssm/parameter:Parameter"
 
 // parameter is a Parameter Store parameter. Limits: Systems Manager API reference, PutParameter.
 func parameter() resourceType {
 	return resourceType{
-		token: parameterToken,
+		token: typeParameter,
 		props: map[string]property{
 			"allowedPattern": aText().from(0, 1024),
 			"arn":            aText().byAWS(),
@@ -109,7 +109,7 @@ func checkParameterName(name string) []problem {
 
 func createParameter(o *op) (string, bag, error) {
 	name := getText(o.in, "name")
-	if _, taken := o.world.get(parameterToken, name); taken && !getBool(o.in, "overwrite") {
+	if _, taken := o.world.get(typeParameter, name); taken && !getBool(o.in, "overwrite") {
 		return "", nil, denyf("ParameterAlreadyExists", "The parameter already exists. To overwrite this value, set the overwrite option in the request to true: %s", name)
 	}
 	if err := o.checkParameterKey(); err != nil {

@@ -179,17 +179,8 @@ func compactSize(policy string) int {
 	return n
 }
 
-// sameJSON says whether two JSON texts mean the same policy: key order and white space do not count, nor do the order
-// of a list of strings and the difference between one string and a list of that string.
-func sameJSON(a, b string) bool {
-	if a == b {
-		return true
-	}
-	left, errLeft := canonicalJSON(a)
-	right, errRight := canonicalJSON(b)
-	return errLeft == nil && errRight == nil && left == right
-}
-
+// canonicalJSON writes a JSON text in one form per meaning: key order and white space do not count, nor do the order of a
+// list of strings and the difference between one thing and a list of that thing, as in policies.
 func canonicalJSON(s string) (string, error) {
 	var v any
 	if err := json.Unmarshal([]byte(s), &v); err != nil {
@@ -221,11 +212,11 @@ func canonicalList(vs []any) any {
 		_, isText := out[i].(string)
 		allText = allText && isText
 	}
-	if !allText {
-		return out
-	}
 	if len(out) == 1 {
 		return out[0]
+	}
+	if !allText {
+		return out
 	}
 	sort.Slice(out, func(i, j int) bool { return strings.Compare(out[i].(string), out[j].(string)) < 0 })
 	return out
