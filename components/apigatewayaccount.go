@@ -111,7 +111,8 @@ var roleARNPattern = regexp.MustCompile(`^arn:[a-z-]+:iam::\d{12}:role/[\w+=,.@/
 func (a *ApiGatewayAccountArgs) check(c *checker) {
 	c.oneOf("Mode", a.Mode, ModeCreate, ModeAdopt, ModeSkip)
 	if a.Mode == ModeCreate {
-		a.role().check(c)
+		c.pattern("Name", a.Name, roleNamePattern, "letters, digits or _+=,.@-", "name the role")
+		c.boundary(a.Boundary)
 	} else if a.Boundary != "" {
 		c.add("Boundary", a.Boundary, "belongs to ModeCreate", "remove it")
 	}

@@ -240,14 +240,12 @@ func (a *LambdaFunctionArgs) check(c *checker) {
 	if a.ReservedConcurrency < 0 {
 		c.add("ReservedConcurrency", a.ReservedConcurrency, "must not be negative", "set 0 to leave it to the account's pool")
 	}
-	if a.Boundary != "" {
-		c.pattern("Boundary", a.Boundary, boundaryPattern, "the ARN of a managed policy", "write arn:aws:iam::<account>:policy/<name>")
-	}
+	c.boundary(a.Boundary)
 	if problem := codeProblem(a.Code); problem != "" {
 		c.add("Code", a.Code, problem, "build the function (make package)")
 	}
-	checkGrants(c, a.role().Grants)
 	a.checkEnvironment(c)
+	checkGrants(c, a.Grants, a.role().Grants)
 }
 
 // Limits of a zip that is sent with the request, and of what is in it (Lambda

@@ -217,19 +217,25 @@ func (a *LeastPrivilegeRoleArgs) check(c *checker) {
 	if size := policySize(a.trust()); size > trustPolicyLimit {
 		c.add("SourceARNs", len(a.SourceARNs), fmt.Sprintf("make a trust policy of %d characters, the limit is %d", size, trustPolicyLimit), "name fewer")
 	}
-	if a.Boundary != "" {
-		c.pattern("Boundary", a.Boundary, boundaryPattern, "the ARN of a managed policy", "write arn:aws:iam::<account>:policy/<name>")
-	}
-	checkGrants(c, a.Grants)
+	c.boundary(a.Boundary)
+	checkGrants(c, a.Grants, a.Grants)
 }
 
-func checkGrants(c *checker, grants []Grant) {
-	found := len(c.problems)
-	for i, g := range grants {
+// boundary checks an optional permissions boundary.
+func (c *checker) boundary(arn string) {
+	if arn != "" {
+		c.pattern("Boundary", arn, boundaryPattern, "the ARN of a managed policy", "write arn:aws:iam::<account>:policy/<name>")
+	}
+}
+
+// checkGrants checks what the caller grants, and measures all that the role
+// will have when nothing else is wrong.
+func checkGrants(c *checker, given, all []Grant) {
+	for i, g := range given {
 		g.check(c, fmt.Sprintf("Grants[%d]", i))
 	}
-	if len(c.problems) == found {
-		checkSize(c, grantStatements(grants))
+	if len(c.problems) == 0 {
+		checkSize(c, grantStatements(all))
 	}
 }
 
