@@ -72,19 +72,16 @@ func tooMany() error {
 	return refuse("LimitExceededException", "Attempt limit exceeded, please try after some time.")
 }
 
-// issue makes a new code, which ends the one before it, and mails it.
-func (f *Front) issue(p purpose, to string, life time.Duration) {
+// issue makes a new code, which ends the one before it, and mails it in the words of the pool.
+func (f *Front) issue(p purpose, pool map[string]any, to string, life time.Duration) {
 	now := f.config.Now()
 	value := randomText(decimals, 6)
 	if f.cognito.codes == nil {
 		f.cognito.codes = map[purpose]code{}
 	}
 	f.cognito.codes[p] = code{value, now.Add(life)}
-	subject, body := "Your verification code", "Your confirmation code is "+value
-	if p.use == useReset {
-		subject, body = "Your password reset code", "Your password reset code is "+value
-	}
-	f.send(Mail{To: to, Subject: subject, Body: body, Code: value, At: now})
+	body := strings.ReplaceAll(text(pool, "EmailVerificationMessage"), "{####}", value)
+	f.send(Mail{To: to, Subject: text(pool, "EmailVerificationSubject"), Body: body, Code: value, At: now})
 }
 
 // check compares a code. It stays valid until it is dropped, so that a caller may correct what else was wrong.
@@ -167,7 +164,7 @@ func (f *Front) signUp(q *request, c client) (*answer, error) {
 	}
 	delete(fields, "CodeDeliveryDetails")
 	if to := attribute(known, "email"); to != "" && c.verifies("email") {
-		f.issue(purpose{identify(c.pool, "", known), useSignUp}, to, signUpLife)
+		f.issue(purpose{identify(c.pool, "", known), useSignUp}, c.settings, to, signUpLife)
 		fields["CodeDeliveryDetails"] = delivery(to)["CodeDeliveryDetails"]
 	}
 	return a.replace(fields)
@@ -222,12 +219,15 @@ func (f *Front) resendCode(q *request, c client) (*answer, error) {
 	case !c.verifies("email") || to == "":
 		return nil, refuse("InvalidParameterException", "Cannot resend codes. Auto verification not turned on.")
 	}
-	f.issue(purpose{who, useSignUp}, to, signUpLife)
+	f.issue(purpose{who, useSignUp}, c.settings, to, signUpLife)
 	return success(delivery(to))
 }
 
 // forgotPassword mails a code to a verified address ("Managing user existence error responses", ForgotPassword).
 func (f *Front) forgotPassword(q *request, c client) (*answer, error) {
+	if c.adminOnly() {
+		return nil, refuse("NotAuthorizedException", "Contact administrator to reset password.")
+	}
 	name := text(q.Body, "Username")
 	known, err := f.describeUser(q.ctx, c.pool, name)
 	if err != nil {
@@ -243,8 +243,19 @@ func (f *Front) forgotPassword(q *request, c client) (*answer, error) {
 		}
 		return nil, problem
 	}
-	f.issue(purpose{who, useReset}, attribute(known, "email"), resetLife)
+	f.issue(purpose{who, useReset}, c.settings, attribute(known, "email"), resetLife)
 	return success(delivery(attribute(known, "email")))
+}
+
+// adminOnly tells whether the pool lets nobody reset a password by mail ("RecoveryOptionType").
+func (c client) adminOnly() bool {
+	for _, option := range list(object(c.settings, "AccountRecoverySetting"), "RecoveryMechanisms") {
+		one, _ := option.(map[string]any)
+		if text(one, "Name") == "admin_only" {
+			return true
+		}
+	}
+	return false
 }
 
 func (c client) cannotReset(known map[string]any) error {
@@ -303,7 +314,7 @@ func (f *Front) adminReset(q *request, pool map[string]any) (*answer, error) {
 		return nil, err
 	}
 	if to := attribute(known, "email"); to != "" {
-		f.issue(purpose{identify(text(pool, "Id"), "", known), useReset}, to, resetLife)
+		f.issue(purpose{identify(text(pool, "Id"), "", known), useReset}, pool, to, resetLife)
 	}
 	return a, nil
 }

@@ -308,6 +308,30 @@ func TestResetGuessingEnds(t *testing.T) {
 	require.NoError(t, err)
 }
 
+func TestResetOnlyByTheAdministrator(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, func(in *cip.CreateUserPoolInput, _ *cip.CreateUserPoolClientInput) {
+		in.AccountRecoverySetting = &types.AccountRecoverySettingType{RecoveryMechanisms: []types.RecoveryOptionType{
+			{Name: types.RecoveryOptionNameTypeAdminOnly, Priority: sdk.Int32(1)},
+		}}
+	})
+	_, err := p.forgot("ann@example.org")
+	requireCode(t, err, "NotAuthorizedException", "Contact administrator to reset password.")
+}
+
+func TestMailIsInTheWordsOfThePool(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, func(in *cip.CreateUserPoolInput, _ *cip.CreateUserPoolClientInput) {
+		in.VerificationMessageTemplate = &types.VerificationMessageTemplateType{
+			EmailSubject: sdk.String("Welcome"), EmailMessage: sdk.String("Type {####} to begin."), DefaultEmailOption: types.DefaultEmailOptionTypeConfirmWithCode,
+		}
+	})
+	_, err := p.signUp("ann@example.org", password)
+	require.NoError(t, err)
+	code := p.code("ann@example.org")
+	assert.Equal(t, []aws.Mail{{To: "ann@example.org", Subject: "Welcome", Body: "Type " + code + " to begin.", Code: code, At: p.Now()}}, p.Mails())
+}
+
 func TestAdminResetMailsACodeAndStopsSignIn(t *testing.T) {
 	t.Parallel()
 	p := newPool(t)

@@ -48,7 +48,8 @@ func (k *keyring) init(account string) error {
 	return nil
 }
 
-// Credentials mints temporary credentials for a deployed role of the account. They expire after twelve hours of Config.Now.
+// Credentials mints temporary credentials for a deployed role of the account. They expire after twelve hours of Config.Now; a
+// process that lives longer needs new ones.
 func (f *Front) Credentials(_ context.Context, roleARN string) (accessKeyID, secret, sessionToken string, err error) {
 	if !f.keys.roles.MatchString(roleARN) {
 		return "", "", "", fmt.Errorf("aws: %q is not the ARN of a role in account %s", roleARN, f.config.Account)

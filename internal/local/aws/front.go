@@ -31,7 +31,8 @@ type Config struct {
 	// Authorize decides a call of a role. An error refuses it with AccessDeniedException and the error's text; nil allows all.
 	// It is not asked about the operator's calls, nor about those that AWS itself accepts unsigned.
 	Authorize func(ctx context.Context, c Call) error
-	// Mail is told of each mail at once, in the goroutine of the call that causes it; nil keeps them for Mails only.
+	// Mail is told of each mail at once, while the call that causes it waits: it must not call user pools itself. Nil keeps
+	// the mails for Mails only.
 	Mail func(m Mail)
 }
 
@@ -46,17 +47,16 @@ type Call struct {
 
 // Front is the local AWS API. It is an http.Handler and safe for concurrent use.
 type Front struct {
-	config   Config
-	backend  *url.URL
-	client   *http.Client
-	proxy    *httputil.ReverseProxy
-	keys     keyring
-	calls    ring[Record]
-	mails    ring[Mail]
-	writes   sync.RWMutex // held exclusively by every write of DynamoDB, shared by its reads
-	tokens   tokens
-	cognito  cognito
-	shutdown []func()
+	config  Config
+	backend *url.URL
+	client  *http.Client
+	proxy   *httputil.ReverseProxy
+	keys    keyring
+	calls   ring[Record]
+	mails   ring[Mail]
+	writes  sync.RWMutex // held exclusively by every write of DynamoDB, shared by its reads
+	tokens  tokens
+	cognito cognito
 }
 
 // maxBody is above every request of the services that the front reads whole; only S3 takes larger ones, and it is streamed.
@@ -86,7 +86,6 @@ func New(c Config) (*Front, error) {
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	f := &Front{config: c, backend: backend, client: &http.Client{Transport: transport}}
 	f.proxy = &httputil.ReverseProxy{Rewrite: f.rewrite, Transport: transport, ErrorHandler: f.unreachable, FlushInterval: -1}
-	f.shutdown = []func(){transport.CloseIdleConnections}
 	if err := f.keys.init(c.Account); err != nil {
 		return nil, fmt.Errorf("aws: %w", err)
 	}
@@ -113,9 +112,7 @@ func (f *Front) Serve(ctx context.Context, ln net.Listener) error {
 
 // Close releases the connections to moto.
 func (f *Front) Close() error {
-	for _, s := range f.shutdown {
-		s()
-	}
+	f.client.CloseIdleConnections()
 	return nil
 }
 

@@ -48,7 +48,7 @@ func TestDisabledKeyIsNotUsed(t *testing.T) {
 	for _, name := range []*string{key, alias} {
 		for use, err := range uses(t, c, name, sealed) {
 			requireCode(t, err, "DisabledException", "is disabled.")
-			assert.ErrorContains(t, err, "arn:aws:kms:", use)
+			assert.ErrorContains(t, err, "arn:aws:kms:"+region+":"+account+":key/"+*key, use)
 		}
 	}
 	_, err = c.EnableKey(t.Context(), &kms.EnableKeyInput{KeyId: key})
