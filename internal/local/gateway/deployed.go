@@ -12,15 +12,16 @@ import (
 
 // api is one deployed stage.
 type api struct {
-	id, account, region, stage string
-	stageVariables             map[string]string
-	routes                     []*route
-	responses                  map[responseType]*customResponse
-	binaryTypes                []string
-	permissions                []permission
-	accessLog                  *substitution
-	accessLogGroup             string
-	notEmulated                []string
+	id, account, stage string
+	execution          string // arn:aws:execute-api:region:account:id
+	stageVariables     map[string]string
+	routes             []*route
+	responses          map[responseType]*customResponse
+	binaryTypes        []string
+	permissions        []permission
+	accessLog          *substitution
+	accessLogGroup     string
+	notEmulated        []string
 }
 
 // permission is one statement of a function's resource policy that lets API Gateway invoke it.
@@ -28,7 +29,7 @@ type permission struct{ function, qualifier, sourceARN, sourceAccount string }
 
 // arn is an execute-api ARN of this API.
 func (a *api) arn(rest string) string {
-	return "arn:aws:execute-api:" + a.region + ":" + a.account + ":" + a.id + "/" + rest
+	return a.execution + "/" + rest
 }
 
 // problems collects everything wrong, so that one run shows all of it.
@@ -70,12 +71,13 @@ func only(d *deployment.Deployment, resourceType string) (*deployment.Resource, 
 }
 
 func (a *api) readIdentity(restAPI *deployment.Resource, p *problems) {
-	parts := strings.Split(restAPI.Text("executionArn"), ":")
+	a.execution = restAPI.Text("executionArn")
+	parts := strings.Split(a.execution, ":")
 	if len(parts) != 6 || parts[2] != "execute-api" || parts[5] != a.id {
-		p.add("RestApi", "its executionArn %q is not arn:aws:execute-api:region:account:%s", restAPI.Text("executionArn"), a.id)
+		p.add("RestApi", "its executionArn %q is not arn:aws:execute-api:region:account:%s", a.execution, a.id)
 		return
 	}
-	a.region, a.account = parts[3], parts[4]
+	a.account = parts[4]
 	a.binaryTypes = texts(restAPI, "binaryMediaTypes")
 }
 

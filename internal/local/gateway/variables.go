@@ -131,6 +131,9 @@ func (c *call) resultValue(path string) (value string, known bool) {
 	case "integrationErrorMessage", "integration.error":
 		return c.integrationError, true
 	case "authorizer.latency", "authorizer.integrationLatency":
+		if c.authorizerContext == nil {
+			return "", true
+		}
 		return milliseconds(c.authorizerLatency), true
 	case "authorizer.error", "authorizer.status", "authorizer.integrationStatus", "authorizer.requestId", "integration.requestId",
 		"authenticate.error", "authenticate.latency", "authenticate.status", "authorize.error", "authorize.latency", "authorize.status",
