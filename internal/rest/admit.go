@@ -58,7 +58,7 @@ func (c *call) notRevoked(ctx context.Context, session string) error {
 	items, err := c.api.d.Revoked.BatchGetItem(ctx, types.KeysAndAttributes{
 		Keys: []store.Item{RevokedSession(session)}, ConsistentRead: aws.Bool(!c.route.readOnly)})
 	if err != nil {
-		return unavailable(ctx, fmt.Errorf("rest: revoked tokens: %w", err))
+		return unavailable(fmt.Errorf("rest: revoked tokens: %w", err))
 	}
 	for _, item := range items {
 		r := store.Read(item)
@@ -71,10 +71,7 @@ func (c *call) notRevoked(ctx context.Context, session string) error {
 }
 
 // unavailable closes the door because a question could not be answered.
-func unavailable(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return err
-	}
+func unavailable(err error) error {
 	return apperr.New(apperr.Unavailable, "", "").After(time.Second).Because(err)
 }
 
@@ -131,14 +128,14 @@ func (c *call) count(ctx context.Context, subjects []subject) error {
 		if s.hash {
 			hashed, err := c.api.d.Hash(ctx, s.name)
 			if err != nil {
-				return unavailable(ctx, fmt.Errorf("rest: hash the caller: %w", err))
+				return unavailable(fmt.Errorf("rest: hash the caller: %w", err))
 			}
 			counts[i].Subject = hashed
 		}
 	}
 	verdict, err := c.api.d.Limiter.Count(ctx, counts)
 	if err != nil {
-		return unavailable(ctx, fmt.Errorf("rest: limiter: %w", err))
+		return unavailable(fmt.Errorf("rest: limiter: %w", err))
 	}
 	if !c.route.public {
 		maps.Copy(c.headers, verdict.Headers)

@@ -220,10 +220,10 @@ func (c *call) run(ctx context.Context) outcome {
 func explain(ctx context.Context, err error) *apperr.Error {
 	e := apperr.From(err)
 	switch {
+	case e.Kind.Hidden() && ctx.Err() != nil:
+		return apperr.New(apperr.Timeout, "", "").Because(err)
 	case e.Kind != apperr.Internal:
 		return e
-	case ctx.Err() != nil:
-		return apperr.New(apperr.Timeout, "", "").Because(err)
 	case store.Transient(err):
 		return apperr.New(apperr.Unavailable, "", "").After(time.Second).Because(err)
 	default:

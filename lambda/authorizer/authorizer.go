@@ -19,7 +19,7 @@ import (
 
 // errUnauthorized has the text for which API Gateway answers 401; any other error makes it answer 500
 // (API Gateway Developer Guide, "API Gateway Lambda authorizer function for TOKEN").
-var errUnauthorized = errors.New("Unauthorized") //nolint:revive // the text is API Gateway's
+var errUnauthorized = errors.New("Unauthorized")
 
 // request is API Gateway's event for a TOKEN authorizer.
 type request struct {
