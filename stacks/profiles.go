@@ -26,8 +26,8 @@ type Profile struct {
 	MaxReadUnits         int  // ceiling of on-demand reads per second and table: bounds a runaway bill
 	MaxWriteUnits        int
 
-	LogDays     int // retention of function and access logs
-	UserPoolMFA string
+	LogDays     int  // retention of function and access logs
+	OptionalMFA bool // people may sign in without a second factor
 }
 
 // FunctionProfile sizes a class of functions.
@@ -64,7 +64,8 @@ func profiles() map[string]Profile {
 		Functions: functions, Limits: limits, AuthorizerCache: 5 * time.Minute,
 		KeyDeletionDays: 30, SecretRecoveryDays: 30,
 		RecoveryDays: 35, RecoveryDaysCritical: 35,
-		LogDays: 90, UserPoolMFA: "OPTIONAL",
+		LogDays:     90,
+		OptionalMFA: true, // until people can enrol a second factor in the API, requiring one would lock them out
 	}
 
 	dev, staging, prod := base, base, base

@@ -14,23 +14,21 @@ import (
 // Settings are the addresses and names that differ between environments, read from Pulumi.<env>.yaml and fully
 // checked. What differs by policy (numbers, retention, protection) is in Profile.
 type Settings struct {
-	Environment  string   // dev, staging or prod: the name of the Pulumi stack
-	Account      string   // the AWS account that the environment lives in
-	Region       string   // where everything regional is deployed
-	Domain       string   // the API's host name; tokens are issued by https://<Domain>
-	Origins      []string // web origins that may call the API from a browser
-	Owner        string   // team that answers for the environment: the tag Owner
-	CostCenter   string   // the tag CostCenter
-	Artifacts    string   // directory of the functions' zips, relative to the working directory
-	Architecture string   // arm64, or x86_64 where the local cloud runs on such a machine
-	Profile      Profile
+	Environment   string   // dev, staging or prod: the name of the Pulumi stack
+	Account       string   // the AWS account that the environment lives in
+	Region        string   // where everything regional is deployed
+	Domain        string   // the API's host name; tokens are issued by https://<Domain>
+	Origins       []string // web origins that may call the API from a browser
+	Owner         string   // team that answers for the environment: the tag Owner
+	CostCenter    string   // the tag CostCenter
+	Artifacts     string   // directory of the functions' zips, relative to the working directory
+	Architecture  string   // arm64, or x86_64 where the local cloud runs on such a machine
+	LimiterBudget string   // milliseconds that counting a request may take; empty: the limiter's own default
+	Profile       Profile
 }
 
 // Lookup reads a configuration value by its full key, for example expenzez:account.
 type Lookup func(key string) (value string, ok bool)
-
-// maxEnvironment bounds the environment's name so that derived names stay below AWS's limits.
-const maxEnvironment = 7
 
 var (
 	accountPattern = regexp.MustCompile(`^[0-9]{12}$`)
@@ -59,16 +57,17 @@ func ReadSettings(environment string, lookup Lookup) (Settings, error) {
 			"select one of them, for example: pulumi stack select dev"})
 	}
 	s := Settings{
-		Environment:  environment,
-		Account:      r.matching("expenzez:account", accountPattern, "an AWS account id has 12 digits"),
-		Region:       r.matching("aws:region", regionPattern, "a region looks like eu-central-1"),
-		Domain:       r.matching("expenzez:domain", hostPattern, "a lower-case host name without scheme or path"),
-		Origins:      r.origins("expenzez:origins"),
-		Owner:        r.matching("expenzez:owner", tagPattern, "letters, digits and _.:/=+@- as AWS tags allow"),
-		CostCenter:   r.matching("expenzez:costCenter", tagPattern, "letters, digits and _.:/=+@- as AWS tags allow"),
-		Artifacts:    r.optional("expenzez:artifacts", "build/lambda"),
-		Architecture: r.oneOf("expenzez:architecture", "arm64", "x86_64"),
-		Profile:      profile,
+		Environment:   environment,
+		Account:       r.matching("expenzez:account", accountPattern, "an AWS account id has 12 digits"),
+		Region:        r.matching("aws:region", regionPattern, "a region looks like eu-central-1"),
+		Domain:        r.matching("expenzez:domain", hostPattern, "a lower-case host name without scheme or path"),
+		Origins:       r.origins("expenzez:origins"),
+		Owner:         r.matching("expenzez:owner", tagPattern, "letters, digits and _.:/=+@- as AWS tags allow"),
+		CostCenter:    r.matching("expenzez:costCenter", tagPattern, "letters, digits and _.:/=+@- as AWS tags allow"),
+		Artifacts:     r.optional("expenzez:artifacts", "build/lambda"),
+		Architecture:  r.oneOf("expenzez:architecture", "arm64", "x86_64"),
+		LimiterBudget: r.optional("expenzez:limiterBudgetMillis", ""),
+		Profile:       profile,
 	}
 	r.contact("expenzez:contact")
 	r.allowedAccounts(s.Account)
@@ -177,6 +176,9 @@ func (r *reader) allowedAccounts(account string) {
 
 // Issuer is the iss of access tokens.
 func (s Settings) Issuer() string { return "https://" + s.Domain }
+
+// SecretPrefix begins the name of every secret of the environment.
+func (s Settings) SecretPrefix() string { return "/expenzez/" + s.Environment + "/" }
 
 // Name is a physical name in this environment: expenzez-<env>-<name>.
 func (s Settings) Name(name string) string { return "expenzez-" + s.Environment + "-" + name }
