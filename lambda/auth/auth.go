@@ -89,7 +89,9 @@ func New(d Deps) (lambda.Handler, error) {
 		keys:   token.NewKeys(d.Tables.SigningKeys, token.KeysOptions{Now: d.Now, Soft: published})}
 	return rest.New(f, a.handlers(), rest.Deps{
 		Limiter: d.Limiter, Revoked: d.Tables.RevokedTokens, Account: account, Origins: d.Values.Origins, Log: d.Log, Now: d.Now,
-		Hash: func(ctx context.Context, text string) (string, error) { return d.Cipher.BlindIndex(ctx, "caller", text) },
+		Hash: func(ctx context.Context, text string) (string, error) {
+			return d.Cipher.BlindIndex(ctx, "caller", text)
+		},
 	})
 }
 

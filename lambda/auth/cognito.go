@@ -48,7 +48,9 @@ type pool struct {
 // clientSecret is the secret of the pool's client; empty for a client without one.
 type clientSecret struct{ text string }
 
-func newPool(api Cognito, id, clientID string) *pool { return &pool{api: api, id: id, clientID: clientID} }
+func newPool(api Cognito, id, clientID string) *pool {
+	return &pool{api: api, id: id, clientID: clientID}
+}
 
 // secretHash proves, beside a user name, that the call is from our client (Amazon Cognito Developer Guide, "Computing
 // secret hash values"). It is nil for a client without a secret.

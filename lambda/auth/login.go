@@ -84,12 +84,12 @@ func (a *api) start(ctx context.Context, user, email, index string, now time.Tim
 		a.t.Sessions.PutWrite(types.Put{Item: newSession(session, user, secret, now), ConditionExpression: aws.String("attribute_not_exists(pk)")}),
 		a.t.SecurityEvents.PutWrite(types.Put{Item: securityEvent(user, session, "login", now)}),
 	)
-	var cancelled *store.CancelledError
+	var failed *store.CancelledError
 	switch {
 	case err == nil:
 		return response, nil
-	case errors.As(err, &cancelled):
-		if _, refused := cancelled.Refused(0); refused {
+	case errors.As(err, &failed):
+		if _, refused := failed.Refused(0); refused {
 			return rest.Response{}, errDisabled
 		}
 	}
