@@ -151,6 +151,12 @@ func (s *Signer) Sign(ctx context.Context, subject, session string) (string, Cla
 	return signed, c, nil
 }
 
+// Ready tells whether a token could be signed now: for callers that must not begin what they cannot finish.
+func (s *Signer) Ready(ctx context.Context) error {
+	_, _, err := s.current(ctx)
+	return err
+}
+
 // current is the key of the secret's present value, read anew only when that changed.
 func (s *Signer) current(ctx context.Context) (string, *ecdsa.PrivateKey, error) {
 	v, err := s.source(ctx)

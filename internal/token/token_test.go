@@ -239,10 +239,12 @@ func TestSignFailsWithoutAUsableSecret(t *testing.T) {
 		"p384":          `{"kid":"hunter2","privateKey":"` + base64.RawURLEncoding.EncodeToString(pkcs8(t, must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)))) + `"}`,
 		"id_of_another": `{"kid":"hunter2","privateKey":"` + o.PrivateKey + `"}`,
 	}
+	require.NoError(t, newWorld(t).signer.Ready(t.Context()))
 	for name, text := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := token.NewSigner(issuer, func(context.Context) (secret.Value, error) { return secret.NewValue(text), nil }, time.Now)
+			require.ErrorContains(t, s.Ready(t.Context()), "the secret is not")
 			_, _, err := s.Sign(t.Context(), "u", "s")
 			require.ErrorContains(t, err, "the secret is not")
 			require.NotContains(t, err.Error(), "hunter2")

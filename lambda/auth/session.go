@@ -70,11 +70,15 @@ func newSession(id, user string, first refreshSecret, now time.Time) store.Item 
 	return item
 }
 
-// refresh exchanges a refresh token for the next pair.
+// refresh exchanges a refresh token for the next pair. It first makes sure that an access token can be signed: a rotation
+// that the client does not hear of within the grace would look like a theft.
 func (a *api) refresh(ctx context.Context, r *rest.Request) (rest.Response, error) {
 	var in renewal
 	if err := r.Decode(&in); err != nil {
 		return rest.Response{}, err
+	}
+	if err := a.signer.Ready(ctx); err != nil {
+		return rest.Response{}, unavailable(err)
 	}
 	session, presented, _ := strings.Cut(in.RefreshToken, ".")
 	user, next, err := a.rotate(ctx, session, refreshSecret(presented), r.Now)
@@ -88,7 +92,7 @@ func (a *api) refresh(ctx context.Context, r *rest.Request) (rest.Response, erro
 func (a *api) pair(ctx context.Context, user, session string, next refreshSecret) (rest.Response, error) {
 	access, _, err := a.signer.Sign(ctx, user, session)
 	if err != nil {
-		return rest.Response{}, apperr.New(apperr.Unavailable, "", "").After(2 * time.Second).Because(err)
+		return rest.Response{}, unavailable(err)
 	}
 	return rest.Response{Body: tokens{AccessToken: access, TokenType: "Bearer", ExpiresIn: int(token.Lifetime.Seconds()),
 		RefreshToken: session + "." + string(next)}}, nil
@@ -191,7 +195,7 @@ func securityEvent(user, session, event string, now time.Time) store.Item {
 		"at": store.S(at), "ttl": store.N(now.Add(eventsKept).Unix())}
 }
 
-// unavailable closes the door because the store did not answer.
+// unavailable closes the door because something that is needed did not answer.
 func unavailable(err error) error {
 	return apperr.New(apperr.Unavailable, "", "").After(time.Second).Because(err)
 }
