@@ -9,7 +9,7 @@ import (
 // number is coef × 10^exp without trailing zeros in coef, so that equal numbers are equal values. DynamoDB keeps 38
 // significant digits and magnitudes from 1E-130 to 9.99E+125 (DynamoDB guide, "Supported data types", Number).
 type number struct {
-	coef big.Int
+	coef *big.Int
 	exp  int
 }
 
@@ -34,12 +34,11 @@ func parseNumber(s string) (number, error) {
 	if digits == "" || len(whole)-len(strings.TrimLeft(whole, "+-")) > 1 || strings.Trim(digits, "0123456789") != "" {
 		return number{}, notNumeric(s)
 	}
-	n := number{exp: exponent - len(fraction)}
-	n.coef.SetString(digits, 10)
+	coef, _ := new(big.Int).SetString(digits, 10)
 	if strings.HasPrefix(whole, "-") {
-		n.coef.Neg(&n.coef)
+		coef.Neg(coef)
 	}
-	return n.checked()
+	return number{coef, exponent - len(fraction)}.checked()
 }
 
 func notNumeric(s string) error {
@@ -49,12 +48,12 @@ func notNumeric(s string) error {
 // checked brings n to its one form and refuses what DynamoDB cannot hold.
 func (n number) checked() (number, error) {
 	if n.coef.Sign() == 0 {
-		return number{}, nil
+		return number{new(big.Int), 0}, nil
 	}
 	text := n.coef.Text(10)
 	trimmed := strings.TrimRight(text, "0")
 	n.exp += len(text) - len(trimmed)
-	n.coef.SetString(trimmed, 10)
+	n.coef, _ = new(big.Int).SetString(trimmed, 10)
 	digits := len(strings.TrimPrefix(trimmed, "-"))
 	switch magnitude := digits + n.exp - 1; {
 	case digits > numberDigits:
@@ -71,9 +70,6 @@ func (n number) checked() (number, error) {
 func (n number) String() string {
 	text := n.coef.Text(10)
 	if n.exp >= 0 {
-		if n.coef.Sign() == 0 {
-			return "0"
-		}
 		return text + strings.Repeat("0", n.exp)
 	}
 	sign := ""
@@ -89,15 +85,11 @@ func (n number) String() string {
 
 func (n number) add(m number) (number, error) {
 	a, b := aligned(n, m)
-	sum := number{exp: min(n.exp, m.exp)}
-	sum.coef.Add(a, b)
-	return sum.checked()
+	return number{a.Add(a, b), min(n.exp, m.exp)}.checked()
 }
 
 func (n number) negated() number {
-	neg := number{exp: n.exp}
-	neg.coef.Neg(&n.coef)
-	return neg
+	return number{new(big.Int).Neg(n.coef), n.exp}
 }
 
 func (n number) compare(m number) int {
@@ -109,7 +101,7 @@ func (n number) compare(m number) int {
 func aligned(n, m number) (a, b *big.Int) {
 	scale := func(n number, exp int) *big.Int {
 		factor := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n.exp-exp)), nil)
-		return factor.Mul(factor, &n.coef)
+		return factor.Mul(factor, n.coef)
 	}
 	exp := min(n.exp, m.exp)
 	return scale(n, exp), scale(m, exp)

@@ -69,7 +69,10 @@ func accepted(v value, depth int) (value, error) {
 		return &str{Value: v.Value}, nil
 	case *num:
 		n, err := parseNumber(v.Value)
-		return &num{Value: n.String()}, err
+		if err != nil {
+			return nil, err
+		}
+		return &num{Value: n.String()}, nil
 	case *bin:
 		return &bin{Value: bytes.Clone(v.Value)}, nil
 	case *boolean:
@@ -216,8 +219,9 @@ func order(a, b value) (c int, ok bool) {
 		}
 	case *num:
 		x, isNumber := numberOf(a)
-		y, same := numberOf(b)
-		return x.compare(y), isNumber && same
+		if y, same := numberOf(b); isNumber && same {
+			return x.compare(y), true
+		}
 	case *bin:
 		if b, same := b.(*bin); same {
 			return bytes.Compare(a.Value, b.Value), true
@@ -345,8 +349,9 @@ func keyText(v value) string {
 	case *str:
 		return v.Value
 	case *num:
-		n, _ := numberOf(v)
-		return n.String()
+		if n, ok := numberOf(v); ok {
+			return n.String()
+		}
 	case *bin:
 		return string(v.Value)
 	}
