@@ -19,12 +19,12 @@ type recorder struct {
 	failed bool
 }
 
-func (r *recorder) Helper()                  {}
-func (r *recorder) Errorf(string, ...any)    { r.failed = true }
-func (r *recorder) FailNow()                 { r.failed = true; runtime.Goexit() }
-func (r *recorder) Context() context.Context { return context.Background() }
-func fails(check func(testing.TB)) (failed bool) {
-	r := &recorder{}
+func (r *recorder) Helper()               {}
+func (r *recorder) Errorf(string, ...any) { r.failed = true }
+func (r *recorder) FailNow()              { r.failed = true; runtime.Goexit() }
+func fails(t testing.TB, check func(testing.TB)) (failed bool) {
+	t.Helper()
+	r := &recorder{TB: t}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -115,7 +115,7 @@ func TestConforms(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, !c.fine, fails(func(r testing.TB) { resttest.Conforms(r, &model, reflect.TypeOf(c.typ)) }))
+			require.Equal(t, !c.fine, fails(t, func(r testing.TB) { resttest.Conforms(r, &model, reflect.TypeOf(c.typ)) }))
 		})
 	}
 }
@@ -155,13 +155,13 @@ func TestDoHoldsAnswersAgainstTheDeclaration(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			client := resttest.Client{Handler: canned(c.answer), Function: f}
-			require.Equal(t, !c.fine, fails(func(r testing.TB) { client.DoContext(t.Context(), r, "get", resttest.Request{}) }))
+			require.Equal(t, !c.fine, fails(t, func(r testing.TB) { client.DoContext(t.Context(), r, "get", resttest.Request{}) }))
 		})
 	}
-	require.True(t, fails(func(r testing.TB) { resttest.Client{Function: f}.DoContext(t.Context(), r, "nope", resttest.Request{}) }))
+	require.True(t, fails(t, func(r testing.TB) { resttest.Client{Function: f}.DoContext(t.Context(), r, "nope", resttest.Request{}) }))
 	reply := resttest.Reply{Status: 404, Headers: map[string]string{"Content-Type": "application/problem+json"}, Body: problem}
-	require.False(t, fails(func(r testing.TB) { reply.Refused(r, 404, "not_found") }))
-	require.True(t, fails(func(r testing.TB) { reply.Refused(r, 404, "gone") }))
-	require.True(t, fails(func(r testing.TB) { reply.Refused(r, 400, "not_found") }))
-	require.True(t, fails(func(r testing.TB) { reply.Decode(r, new(any)) }))
+	require.False(t, fails(t, func(r testing.TB) { reply.Refused(r, 404, "not_found") }))
+	require.True(t, fails(t, func(r testing.TB) { reply.Refused(r, 404, "gone") }))
+	require.True(t, fails(t, func(r testing.TB) { reply.Refused(r, 400, "not_found") }))
+	require.True(t, fails(t, func(r testing.TB) { reply.Decode(r, new(any)) }))
 }
