@@ -20,7 +20,7 @@ func (e *ConditionFailedError) Error() string { return ErrConditionFailed.Error(
 // Is makes the refusal an ErrConditionFailed.
 func (e *ConditionFailedError) Is(target error) bool { return target == ErrConditionFailed }
 
-// Code says why a write cancelled its transaction, in DynamoDB's words (API reference, TransactWriteItems).
+// Code says why a write canceled its transaction, in DynamoDB's words (API reference, TransactWriteItems).
 type Code string
 
 // The codes that a program decides on; others are passed through.
@@ -33,19 +33,19 @@ const (
 	Invalid         Code = "ValidationError"
 )
 
-// Reason is one write's part in a cancelled transaction. Old is set for ConditionFailed when the item exists.
+// Reason is one write's part in a canceled transaction. Old is set for ConditionFailed when the item exists.
 type Reason struct {
 	Code Code
 	Old  Item
 }
 
-// CancelledError is a transaction of which nothing was done. Reasons are in the order of the writes.
+// CanceledError is a transaction of which nothing was done. Reasons are in the order of the writes.
 // It is an ErrConditionFailed when at least one condition refused. Its text holds no values.
-type CancelledError struct{ Reasons []Reason }
+type CanceledError struct{ Reasons []Reason }
 
-func (e *CancelledError) Error() string {
+func (e *CanceledError) Error() string {
 	var b strings.Builder
-	b.WriteString("transaction cancelled:")
+	b.WriteString("transaction canceled:")
 	for i, r := range e.Reasons {
 		if r.Code != None {
 			b.WriteString(" write " + strconv.Itoa(i) + " " + string(r.Code) + ";")
@@ -54,20 +54,20 @@ func (e *CancelledError) Error() string {
 	return strings.TrimSuffix(b.String(), ";")
 }
 
-// Is makes a transaction that a condition cancelled an ErrConditionFailed.
-func (e *CancelledError) Is(target error) bool {
+// Is makes a transaction that a condition canceled an ErrConditionFailed.
+func (e *CanceledError) Is(target error) bool {
 	return target == ErrConditionFailed && e.any(ConditionFailed)
 }
 
 // Refused tells whether the condition of write i refused, and with which item.
-func (e *CancelledError) Refused(i int) (old Item, refused bool) {
+func (e *CanceledError) Refused(i int) (old Item, refused bool) {
 	if i < 0 || i >= len(e.Reasons) || e.Reasons[i].Code != ConditionFailed {
 		return nil, false
 	}
 	return e.Reasons[i].Old, true
 }
 
-func (e *CancelledError) any(code Code) bool {
+func (e *CanceledError) any(code Code) bool {
 	for _, r := range e.Reasons {
 		if r.Code == code {
 			return true
@@ -77,7 +77,7 @@ func (e *CancelledError) any(code Code) bool {
 }
 
 // transient tells whether every objection is one that time removes.
-func (e *CancelledError) transient() bool {
+func (e *CanceledError) transient() bool {
 	objected := false
 	for _, r := range e.Reasons {
 		switch r.Code {
@@ -94,13 +94,13 @@ func (e *CancelledError) transient() bool {
 // Transient tells whether err is a conflict or a throttle: the same call may succeed a little later and changed nothing
 // now. The client has already tried again when it is seen here; the caller answers 503 or takes its fallback.
 func Transient(err error) bool {
-	var cancelled *CancelledError
-	if errors.As(err, &cancelled) {
-		return cancelled.transient()
+	var canceled *CanceledError
+	if errors.As(err, &canceled) {
+		return canceled.transient()
 	}
 	var raw *types.TransactionCanceledException
 	if errors.As(err, &raw) {
-		return cancelledFrom(raw).transient()
+		return canceledFrom(raw).transient()
 	}
 	var coded interface{ ErrorCode() string }
 	if !errors.As(err, &coded) {
@@ -114,8 +114,8 @@ func Transient(err error) bool {
 	return false
 }
 
-func cancelledFrom(raw *types.TransactionCanceledException) *CancelledError {
-	e := &CancelledError{Reasons: make([]Reason, len(raw.CancellationReasons))}
+func canceledFrom(raw *types.TransactionCanceledException) *CanceledError {
+	e := &CanceledError{Reasons: make([]Reason, len(raw.CancellationReasons))}
 	for i, r := range raw.CancellationReasons {
 		e.Reasons[i] = Reason{Code: None, Old: r.Item}
 		if r.Code != nil && *r.Code != "" {

@@ -30,7 +30,9 @@ func TestTheBudgetOfRetriesRunsOut(t *testing.T) {
 	}
 	assert.Error(t, spend(), "the reserve is spent")
 	for range 10 {
-		assert.NoError(t, retryer.GetInitialToken()(nil))
+		release, err := retryer.GetAttemptToken(t.Context())
+		assert.NoError(t, err)
+		assert.NoError(t, release(nil))
 	}
 	assert.NoError(t, spend(), "ten calls that needed no retry earn one")
 	assert.Error(t, spend())

@@ -26,7 +26,7 @@ type Options struct {
 
 // Open makes the client. Waits between attempts are a full jitter of 25 ms doubled each time, at most 1 s, for
 // throttles too: the SDK's own second for those would outlast the request. Beside what the SDK retries, it retries
-// transactions that only conflicts or throttles cancelled: nothing was done, and the client token makes it safe.
+// transactions that only conflicts or throttles canceled: nothing was done, and the client token makes it safe.
 func Open(cfg aws.Config, o Options) *dynamodb.Client {
 	if o.Attempts == 0 {
 		o.Attempts = 3
@@ -61,11 +61,11 @@ func newRetryer(o Options) *retry.Standard {
 	})
 }
 
-// transientCancellation leaves everything but cancelled transactions and conflicts to the SDK's own rules.
+// transientCancellation leaves everything but canceled transactions and conflicts to the SDK's own rules.
 func transientCancellation(err error) aws.Ternary {
-	var cancelled *types.TransactionCanceledException
+	var canceled *types.TransactionCanceledException
 	var conflict *types.TransactionConflictException
-	if errors.As(err, &cancelled) || errors.As(err, &conflict) {
+	if errors.As(err, &canceled) || errors.As(err, &conflict) {
 		return aws.BoolTernary(Transient(err))
 	}
 	return aws.UnknownTernary

@@ -44,25 +44,25 @@ func TestATransactionHasOneToAHundredWrites(t *testing.T) {
 	assert.Equal(t, "token-1", *db.transact.ClientRequestToken)
 }
 
-func TestACancelledTransactionSaysWhichWriteObjected(t *testing.T) {
+func TestACanceledTransactionSaysWhichWriteObjected(t *testing.T) {
 	t.Parallel()
 	raw := reasons("None", "ConditionalCheckFailed", "ValidationError")
 	raw.CancellationReasons = append(raw.CancellationReasons, types.CancellationReason{})
 	db := &script{err: fmt.Errorf("operation error: %w", raw)}
 	err := store.Transact(t.Context(), db, "", store.NewTable(db, "orders").PutWrite(types.Put{}))
 
-	var cancelled *store.CancelledError
-	require.ErrorAs(t, err, &cancelled)
+	var canceled *store.CanceledError
+	require.ErrorAs(t, err, &canceled)
 	require.ErrorIs(t, err, store.ErrConditionFailed)
-	assert.Equal(t, "store: transaction cancelled: write 1 ConditionalCheckFailed; write 2 ValidationError", err.Error())
-	assert.Equal(t, store.None, cancelled.Reasons[3].Code, "a missing code is no objection")
+	assert.Equal(t, "store: transaction canceled: write 1 ConditionalCheckFailed; write 2 ValidationError", err.Error())
+	assert.Equal(t, store.None, canceled.Reasons[3].Code, "a missing code is no objection")
 	for i, want := range []bool{false, true, false, false, false} {
-		_, refused := cancelled.Refused(i)
+		_, refused := canceled.Refused(i)
 		assert.Equal(t, want, refused, "write %d", i)
 	}
-	_, refused := cancelled.Refused(-1)
+	_, refused := canceled.Refused(-1)
 	assert.False(t, refused)
-	old, _ := cancelled.Refused(1)
+	old, _ := canceled.Refused(1)
 	assert.Equal(t, "old", store.Read(old).S("pk"))
 }
 
@@ -73,8 +73,8 @@ func TestATransactionThatFailedOtherwiseIsNoRefusal(t *testing.T) {
 	err := store.Transact(t.Context(), db, "", store.NewTable(db, "orders").DeleteWrite(types.Delete{}))
 	require.ErrorIs(t, err, cause)
 	require.NotErrorIs(t, err, store.ErrConditionFailed)
-	var cancelled *store.CancelledError
-	require.NotErrorAs(t, err, &cancelled)
+	var canceled *store.CanceledError
+	require.NotErrorAs(t, err, &canceled)
 }
 
 func TestTransient(t *testing.T) {
@@ -86,7 +86,7 @@ func TestTransient(t *testing.T) {
 	}{
 		"conflict of a transaction":           {reasons("None", "TransactionConflict"), true},
 		"throttle and overload":               {reasons("ThrottlingError", "ProvisionedThroughputExceeded"), true},
-		"conflict as told by Transact":        {fmt.Errorf("x: %w", &store.CancelledError{Reasons: []store.Reason{{Code: store.Conflict}}}), true},
+		"conflict as told by Transact":        {fmt.Errorf("x: %w", &store.CanceledError{Reasons: []store.Reason{{Code: store.Conflict}}}), true},
 		"conflict beside a refused condition": {reasons("TransactionConflict", "ConditionalCheckFailed"), false},
 		"conflict beside bad input":           {reasons("TransactionConflict", "ValidationError"), false},
 		"nobody objected":                     {reasons("None", "None"), false},
