@@ -39,11 +39,11 @@ type Reason struct {
 	Old  Item
 }
 
-// CanceledError is a transaction of which nothing was done. Reasons are in the order of the writes.
+// CancelledError is a transaction of which nothing was done. Reasons are in the order of the writes.
 // It is an ErrConditionFailed when at least one condition refused. Its text holds no values.
-type CanceledError struct{ Reasons []Reason }
+type CancelledError struct{ Reasons []Reason }
 
-func (e *CanceledError) Error() string {
+func (e *CancelledError) Error() string {
 	var b strings.Builder
 	b.WriteString("transaction canceled:")
 	for i, r := range e.Reasons {
@@ -55,19 +55,19 @@ func (e *CanceledError) Error() string {
 }
 
 // Is makes a transaction that a condition canceled an ErrConditionFailed.
-func (e *CanceledError) Is(target error) bool {
+func (e *CancelledError) Is(target error) bool {
 	return target == ErrConditionFailed && e.any(ConditionFailed)
 }
 
 // Refused tells whether the condition of write i refused, and with which item.
-func (e *CanceledError) Refused(i int) (old Item, refused bool) {
+func (e *CancelledError) Refused(i int) (old Item, refused bool) {
 	if i < 0 || i >= len(e.Reasons) || e.Reasons[i].Code != ConditionFailed {
 		return nil, false
 	}
 	return e.Reasons[i].Old, true
 }
 
-func (e *CanceledError) any(code Code) bool {
+func (e *CancelledError) any(code Code) bool {
 	for _, r := range e.Reasons {
 		if r.Code == code {
 			return true
@@ -77,7 +77,7 @@ func (e *CanceledError) any(code Code) bool {
 }
 
 // transient tells whether every objection is one that time removes.
-func (e *CanceledError) transient() bool {
+func (e *CancelledError) transient() bool {
 	objected := false
 	for _, r := range e.Reasons {
 		switch r.Code {
@@ -94,13 +94,13 @@ func (e *CanceledError) transient() bool {
 // Transient tells whether err is a conflict or a throttle: the same call may succeed a little later and changed nothing
 // now. The client has already tried again when it is seen here; the caller answers 503 or takes its fallback.
 func Transient(err error) bool {
-	var canceled *CanceledError
+	var canceled *CancelledError
 	if errors.As(err, &canceled) {
 		return canceled.transient()
 	}
 	var raw *types.TransactionCanceledException
 	if errors.As(err, &raw) {
-		return canceledFrom(raw).transient()
+		return cancelledFrom(raw).transient()
 	}
 	var coded interface{ ErrorCode() string }
 	if !errors.As(err, &coded) {
@@ -114,8 +114,8 @@ func Transient(err error) bool {
 	return false
 }
 
-func canceledFrom(raw *types.TransactionCanceledException) *CanceledError {
-	e := &CanceledError{Reasons: make([]Reason, len(raw.CancellationReasons))}
+func cancelledFrom(raw *types.TransactionCanceledException) *CancelledError {
+	e := &CancelledError{Reasons: make([]Reason, len(raw.CancellationReasons))}
 	for i, r := range raw.CancellationReasons {
 		e.Reasons[i] = Reason{Code: None, Old: r.Item}
 		if r.Code != nil && *r.Code != "" {

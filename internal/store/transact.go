@@ -43,7 +43,7 @@ func (t Table) CheckWrite(check types.ConditionCheck) Write {
 // MaxWrites is how many writes a transaction may have (DynamoDB guide, "Managing complex workflows with transactions").
 const MaxWrites = 100
 
-// Transact does all writes or none. When DynamoDB cancels it, the error is a *CanceledError with one reason for each
+// Transact does all writes or none. When DynamoDB cancels it, the error is a *CancelledError with one reason for each
 // write. token (1 to 36 characters) makes the same call safe to repeat for 10 minutes; with an empty token the client
 // makes one that covers its own retries.
 func Transact(ctx context.Context, tx Transactor, token string, writes ...Write) error {
@@ -63,7 +63,7 @@ func Transact(ctx context.Context, tx Transactor, token string, writes ...Write)
 	case err == nil:
 		return nil
 	case errors.As(err, &raw):
-		return fmt.Errorf("store: %w", canceledFrom(raw))
+		return fmt.Errorf("store: %w", cancelledFrom(raw))
 	default:
 		return fmt.Errorf("store: TransactWriteItems: %w", err)
 	}

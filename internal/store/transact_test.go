@@ -51,7 +51,7 @@ func TestACanceledTransactionSaysWhichWriteObjected(t *testing.T) {
 	db := &script{err: fmt.Errorf("operation error: %w", raw)}
 	err := store.Transact(t.Context(), db, "", store.NewTable(db, "orders").PutWrite(types.Put{}))
 
-	var canceled *store.CanceledError
+	var canceled *store.CancelledError
 	require.ErrorAs(t, err, &canceled)
 	require.ErrorIs(t, err, store.ErrConditionFailed)
 	assert.Equal(t, "store: transaction canceled: write 1 ConditionalCheckFailed; write 2 ValidationError", err.Error())
@@ -73,7 +73,7 @@ func TestATransactionThatFailedOtherwiseIsNoRefusal(t *testing.T) {
 	err := store.Transact(t.Context(), db, "", store.NewTable(db, "orders").DeleteWrite(types.Delete{}))
 	require.ErrorIs(t, err, cause)
 	require.NotErrorIs(t, err, store.ErrConditionFailed)
-	var canceled *store.CanceledError
+	var canceled *store.CancelledError
 	require.NotErrorAs(t, err, &canceled)
 }
 
@@ -86,7 +86,7 @@ func TestTransient(t *testing.T) {
 	}{
 		"conflict of a transaction":           {reasons("None", "TransactionConflict"), true},
 		"throttle and overload":               {reasons("ThrottlingError", "ProvisionedThroughputExceeded"), true},
-		"conflict as told by Transact":        {fmt.Errorf("x: %w", &store.CanceledError{Reasons: []store.Reason{{Code: store.Conflict}}}), true},
+		"conflict as told by Transact":        {fmt.Errorf("x: %w", &store.CancelledError{Reasons: []store.Reason{{Code: store.Conflict}}}), true},
 		"conflict beside a refused condition": {reasons("TransactionConflict", "ConditionalCheckFailed"), false},
 		"conflict beside bad input":           {reasons("TransactionConflict", "ValidationError"), false},
 		"nobody objected":                     {reasons("None", "None"), false},
