@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
@@ -128,17 +129,37 @@ func (c Changes) Any() bool {
 	return slices.ContainsFunc(slices.Collect(maps.Keys(c)), func(op string) bool { return op != string(apitype.OpSame) && c[op] > 0 })
 }
 
-// Preview shows what an update would do, writing the engine's own diff to out.
-func (e *Engine) Preview(ctx context.Context, out io.Writer) (Changes, error) {
-	res, err := e.stack.Preview(ctx, optpreview.ProgressStreams(out), optpreview.ErrorProgressStreams(out), optpreview.Diff(), optpreview.SuppressProgress())
+// Operation is what the engine would do to one resource.
+type Operation struct {
+	URN  string `json:"urn"`
+	Type string `json:"type"`
+	Op   string `json:"op"` // create, update, replace, delete, same …
+}
+
+// Preview shows what an update would do, writing the engine's own diff to out. Operations are sorted by URN.
+func (e *Engine) Preview(ctx context.Context, out io.Writer) ([]Operation, Changes, error) {
+	stream := make(chan events.EngineEvent)
+	collected := make(chan []Operation, 1)
+	go func() {
+		var all []Operation
+		for ev := range stream {
+			if pre := ev.ResourcePreEvent; pre != nil {
+				all = append(all, Operation{URN: pre.Metadata.URN, Type: pre.Metadata.Type, Op: string(pre.Metadata.Op)})
+			}
+		}
+		slices.SortFunc(all, func(a, b Operation) int { return strings.Compare(a.URN, b.URN) })
+		collected <- all
+	}()
+	res, err := e.stack.Preview(ctx, optpreview.ProgressStreams(out), optpreview.ErrorProgressStreams(out), optpreview.Diff(),
+		optpreview.SuppressProgress(), optpreview.EventStreams(stream))
 	if err != nil {
-		return nil, failure("preview", err)
+		return nil, nil, failure("preview", err)
 	}
 	changes := Changes{}
 	for op, n := range res.ChangeSummary {
 		changes[string(op)] = n
 	}
-	return changes, nil
+	return <-collected, changes, nil
 }
 
 // Up deploys the program, writing the engine's progress to out.

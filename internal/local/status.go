@@ -1,0 +1,131 @@
+package local
+
+import (
+	"html/template"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/expenzez/aws-backend/internal/deployment"
+	"github.com/expenzez/aws-backend/internal/local/aws"
+	"github.com/expenzez/aws-backend/internal/local/gateway"
+)
+
+// kept is how many of each kind of event the status page shows.
+const kept = 200
+
+// status collects what the status page shows. It is safe for concurrent use once the API is served.
+type status struct {
+	resources *deployment.Deployment
+
+	mu       sync.Mutex
+	requests []gateway.RequestLog
+	logs     []logLine
+	mails    []aws.Mail
+}
+
+type logLine struct {
+	At             time.Time
+	Function, Line string
+}
+
+func newStatus() *status { return &status{} }
+
+func (s *status) request(r gateway.RequestLog) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = newest(s.requests, r)
+}
+
+func (s *status) log(function, line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.logs = newest(s.logs, logLine{time.Now(), function, line})
+}
+
+func (s *status) mail(m aws.Mail) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mails = newest(s.mails, m)
+}
+
+// newest puts x first and forgets what is too old to be shown.
+func newest[T any](list []T, x T) []T {
+	list = append([]T{x}, list...)
+	return list[:min(len(list), kept)]
+}
+
+type statusView struct {
+	API       string
+	Requests  []gateway.RequestLog
+	Logs      []logLine
+	Mails     []aws.Mail
+	Resources []deployment.Resource
+}
+
+// handler serves the page. Only this machine's names are accepted as host, so that no web page can read it through a
+// name of its own that points here (DNS rebinding).
+func (s *status) handler(api string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil || (host != "127.0.0.1" && host != "localhost") {
+			http.Error(w, "this page is for this machine: open it as 127.0.0.1", http.StatusForbidden)
+			return
+		}
+		if r.URL.Path != "/" || r.Method != http.MethodGet {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+		if err := statusPage().Execute(w, s.view(api)); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	})
+}
+
+func (s *status) view(api string) statusView {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := statusView{API: api, Requests: s.requests, Logs: s.logs, Mails: s.mails}
+	for _, r := range s.resources.Resources {
+		if r.Custom && r.ID != "" {
+			v.Resources = append(v.Resources, r)
+		}
+	}
+	return v
+}
+
+func statusPage() *template.Template {
+	return template.Must(template.New("status").Parse(`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="5"><meta name="viewport" content="width=device-width">
+<title>Expenzez on this machine</title>
+<style>
+:root { color-scheme: light dark; --line: #8884; --soft: #888; --good: #2a8a4a; --bad: #c33 }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.05rem; margin: 2rem 0 .5rem } h2 small, .soft { color: var(--soft); font-weight: normal }
+table { border-collapse: collapse; width: 100%; font-size: .87rem } th, td { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
+td.n { text-align: right; font-variant-numeric: tabular-nums } code, pre { font: .84rem ui-monospace, monospace } pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere }
+.good { color: var(--good) } .bad { color: var(--bad) } details { margin-top: 2rem } summary { cursor: pointer; font-weight: 600 } .scroll { overflow-x: auto }
+</style></head><body>
+<h1>Expenzez on this machine</h1>
+<p>The API is at <code>{{.API}}</code>. <span class="soft">Nothing here is on AWS; everything is gone when the local cloud stops.</span></p>
+
+<h2>Mails <small>codes arrive here instead of in a mailbox</small></h2>
+{{if .Mails}}<div class="scroll"><table><tr><th>at</th><th>to</th><th>subject</th><th>text</th></tr>
+{{range .Mails}}<tr><td>{{.At.Format "15:04:05"}}</td><td>{{.To}}</td><td>{{.Subject}}</td><td>{{.Body}}</td></tr>{{end}}</table></div>{{else}}<p class="soft">None yet.</p>{{end}}
+
+<h2>Requests <small>newest first</small></h2>
+{{if .Requests}}<div class="scroll"><table><tr><th>at</th><th>request</th><th>status</th><th>took</th><th>function</th><th>id</th></tr>
+{{range .Requests}}<tr><td>{{.Time.Format "15:04:05"}}</td><td><code>{{.Method}} {{.Path}}</code></td><td class="{{if lt .Status 400}}good{{else}}bad{{end}}">{{.Status}}</td><td class="n">{{.Duration.Milliseconds}} ms</td><td>{{.Function}}{{if .Cold}} <span class="soft">cold start</span>{{end}}</td><td class="soft"><code>{{.RequestID}}</code></td></tr>{{end}}</table></div>{{else}}<p class="soft">None yet.</p>{{end}}
+
+<h2>Logs <small>what the functions wrote, newest first</small></h2>
+{{if .Logs}}<div class="scroll"><table>
+{{range .Logs}}<tr><td>{{.At.Format "15:04:05"}}</td><td>{{.Function}}</td><td><pre>{{.Line}}</pre></td></tr>{{end}}</table></div>{{else}}<p class="soft">None yet.</p>{{end}}
+
+<details><summary>{{len .Resources}} resources are deployed</summary><div class="scroll"><table><tr><th>name</th><th>type</th><th>id</th></tr>
+{{range .Resources}}<tr><td>{{.Name}}</td><td>{{.Type}}</td><td><code>{{.ID}}</code></td></tr>{{end}}</table></div></details>
+</body></html>
+`))
+}
