@@ -59,7 +59,7 @@ func NewApiGatewayAccount(ctx *pulumi.Context, name string, args *ApiGatewayAcco
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	a := &ApiGatewayAccount{RoleArn: pulumi.String(args.RoleArn).ToStringOutput()}
+	a := &ApiGatewayAccount{}
 	parent, err := register(ctx, "ApiGatewayAccount", name, pulumi.Map{
 		"place": args.Place.inputs(), "mode": pulumi.String(args.Mode), "roleArn": pulumi.String(args.RoleArn),
 	}, a, opts)
@@ -73,6 +73,7 @@ func NewApiGatewayAccount(ctx *pulumi.Context, name string, args *ApiGatewayAcco
 }
 
 func (a *ApiGatewayAccount) build(ctx *pulumi.Context, name string, args *ApiGatewayAccountArgs, parent pulumi.ResourceOption) error {
+	a.RoleArn = pulumi.String(args.RoleArn).ToStringOutput()
 	if args.Mode == ModeSkip {
 		return nil
 	}

@@ -63,7 +63,7 @@ func (p *UserPool) ARN() Text {
 }
 
 // IDText is the pool's id: the region, an underscore and nine characters.
-func (p *UserPool) IDText() Text { return Pending(p.PoolID, p.place.Region+"_"+unknown(9)) }
+func (p *UserPool) IDText() Text { return Pending(p.PoolID, p.place.Region+"_"+unknown(55-len(p.place.Region)-1)) }
 
 // ClientIDText is the client's id, 26 characters.
 func (p *UserPool) ClientIDText() Text { return Pending(p.ClientID, unknown(26)) }
