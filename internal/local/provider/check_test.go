@@ -99,7 +99,7 @@ func TestCheckRefuses(t *testing.T) {
 		change      bag
 		want        string
 	}{
-		{"unknown argument", typeKmsKey, bag{"descripton": text("x")}, "descripton is not an argument of this resource"},
+		{"unknown argument", typeKmsKey, bag{"keySize": number(1)}, "keySize is not an argument of this resource"},
 		{"wrong kind", typeKmsKey, bag{"description": number(1)}, "description must be a string"},
 		{"key deleted too soon", typeKmsKey, bag{"deletionWindowInDays": number(6)}, "deletionWindowInDays is 6: AWS allows 7 to 30"},
 		{"key deleted too late", typeKmsKey, bag{"deletionWindowInDays": number(31)}, "deletionWindowInDays is 31"},
@@ -329,7 +329,7 @@ func TestCheckAcceptsUnknown(t *testing.T) {
 
 func TestCheckReportsEveryProblem(t *testing.T) {
 	t.Parallel()
-	in := with(valid(t, typeFunction), bag{"memorySize": number(1), "timeout": number(0), "runtime": text("cobol"), "colour": text("red")})
+	in := with(valid(t, typeFunction), bag{"memorySize": number(1), "timeout": number(0), "runtime": text("cobol"), "language": text("go")})
 	_, problems := resourceTypes()[typeFunction].checked(testCloud(t), &session{}, "logical", nil, nil, in)
 	require.Len(t, problems, 4)
 }
@@ -368,7 +368,8 @@ func TestNames(t *testing.T) {
 			t.Parallel()
 			kind := resourceTypes()[tc.token]
 			first, _ := kind.checked(testCloud(t), &session{}, "auth", []byte("seed"), tc.old, tc.in)
-			second, _ := kind.checked(testCloud(t), &session{}, "auth", []byte("seed"), tc.old, tc.in)
+			second, problems := kind.checked(testCloud(t), &session{}, "auth", []byte("seed"), tc.old, tc.in)
+			require.NotContains(t, reasons(problems), "name")
 			require.Regexp(t, tc.want, getText(first, "name"))
 			require.Equal(t, first["name"], second["name"], "one seed makes one name")
 		})
@@ -378,7 +379,13 @@ func TestNames(t *testing.T) {
 func TestNameTooLongForAWS(t *testing.T) {
 	t.Parallel()
 	_, problems := resourceTypes()[typeRole].checked(testCloud(t), &session{}, strings.Repeat("x", 64), []byte("seed"), nil, bag{"assumeRolePolicy": trust("lambda.amazonaws.com")})
-	require.Contains(t, reasons(problems), "at most 64 characters")
+	require.Contains(t, reasons(problems), `name cannot be made from`)
+}
+
+func TestNameMadeIsCheckedToo(t *testing.T) {
+	t.Parallel()
+	_, problems := resourceTypes()[typeRole].checked(testCloud(t), &session{}, "my/role", []byte("seed"), nil, bag{"assumeRolePolicy": trust("lambda.amazonaws.com")})
+	require.Contains(t, reasons(problems), "is not letters")
 }
 
 func TestPolicyGivenAsObject(t *testing.T) {

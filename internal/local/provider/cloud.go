@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -112,7 +113,11 @@ func (c *cloud) connect(cfg Config) {
 			return aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local", Source: "local provider"}, nil
 		})
 	}
-	base := aws.Config{Region: cfg.Region, Credentials: credentials, BaseEndpoint: aws.String(cfg.Endpoint), RetryMaxAttempts: 1}
+	// The emulator closes each connection after its answer, and now and then a client sees that too early.
+	retryer := func() aws.Retryer {
+		return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = 3, 50*time.Millisecond })
+	}
+	base := aws.Config{Region: cfg.Region, Credentials: credentials, BaseEndpoint: aws.String(cfg.Endpoint), Retryer: retryer}
 	c.tables = dynamodb.NewFromConfig(base)
 	c.keys = kms.NewFromConfig(base)
 	c.secrets = secretsmanager.NewFromConfig(base)

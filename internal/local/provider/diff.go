@@ -53,7 +53,11 @@ func diffValue(at resource.PropertyPath, p property, old, new value, replaces bo
 func diffMaps(at resource.PropertyPath, element property, old, new bag, replaces bool) []change {
 	var out []change
 	for _, k := range sortedKeys(old, new) {
-		out = append(out, diffValue(grow(at, string(k)), element, old[k], new[k], replaces)...)
+		if _, had := old[k]; had == has(new, string(k)) {
+			out = append(out, diffValue(grow(at, string(k)), element, old[k], new[k], replaces)...)
+			continue
+		}
+		out = append(out, change{path: grow(at, string(k)), old: old[k], new: new[k], replaces: replaces})
 	}
 	return out
 }
@@ -125,14 +129,15 @@ func encodeList(p property, vs []value) string {
 
 // diffKind names a change for the engine's display.
 func (c change) diffKind() pulumirpc.PropertyDiff_Kind {
+	missing := func(v value) bool { return v.V == nil }
 	switch {
-	case absent(c.old) && c.replaces:
+	case missing(c.old) && c.replaces:
 		return pulumirpc.PropertyDiff_ADD_REPLACE
-	case absent(c.old):
+	case missing(c.old):
 		return pulumirpc.PropertyDiff_ADD
-	case absent(c.new) && c.replaces:
+	case missing(c.new) && c.replaces:
 		return pulumirpc.PropertyDiff_DELETE_REPLACE
-	case absent(c.new):
+	case missing(c.new):
 		return pulumirpc.PropertyDiff_DELETE
 	case c.replaces:
 		return pulumirpc.PropertyDiff_UPDATE_REPLACE

@@ -2,9 +2,12 @@ package provider
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/stretchr/testify/require"
 )
 
@@ -115,14 +118,35 @@ func TestVersions(t *testing.T) {
 	require.ErrorContains(t, err, "Function not found: arn:aws:lambda:eu-central-1:210987654321:function:auth:4")
 }
 
+// The engine sends the archives of old states without their content; a refresh must not lose where it is.
+func TestReadKeepsTheCode(t *testing.T) {
+	t.Parallel()
+	c, _ := recorder(t)
+	d := deploy(t, c)
+	path := d.function.in["code"].ArchiveValue().Path
+	elided := bag{"code": resource.NewProperty(&resource.Archive{Sig: resource.ArchiveSig, Hash: d.function.in["code"].ArchiveValue().Hash, Assets: map[string]any{}})}
+	old := d.function
+	old.in, old.out = with(old.in, elided), with(old.out, elided)
+	now, found := c.read(old)
+	require.True(t, found)
+	require.Equal(t, path, now.in["code"].ArchiveValue().Path)
+	require.Equal(t, path, now.out["code"].ArchiveValue().Path)
+	now, _ = c.read(old)
+	require.Equal(t, path, now.in["code"].ArchiveValue().Path, "nor the record")
+}
+
 func TestFunctionFromFolderAndAssets(t *testing.T) {
 	t.Parallel()
 	c, _ := recorder(t)
 	role := c.mustCreate(typeRole, "role", valid(t, typeRole))
-	in := with(valid(t, typeFunction), bag{"role": role.out["arn"], "code": archiveOf("#!")})
-	first := c.mustCreate(typeFunction, "f", in)
-	require.Regexp(t, `^[A-Za-z0-9+/]{43}=$`, getText(first.out, "codeSha256"))
-	require.Positive(t, getNumber(first.out, "sourceCodeSize"))
+	in := with(valid(t, typeFunction), bag{"role": role.out["arn"]})
+	folder := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "bootstrap"), []byte("#!"), 0o700))
+	for name, code := range map[string]value{"assets": archiveOf("#!"), "folder": archiveAt(folder)} {
+		f := c.mustCreate(typeFunction, name, with(in, bag{"name": text(name), "code": code}))
+		require.Regexp(t, `^[A-Za-z0-9+/]{43}=$`, getText(f.out, "codeSha256"))
+		require.Positive(t, getNumber(f.out, "sourceCodeSize"))
+	}
 }
 
 func TestCreateRefuses(t *testing.T) {
@@ -264,6 +288,9 @@ func TestUpdateRefuses(t *testing.T) {
 		in   bag
 		want string
 	}{
+		{"role gets a boundary that is missing", d.role, with(valid(t, typeRole), bag{"permissionsBoundary": text("arn:aws:iam::210987654321:policy/none")}), "NoSuchEntity"},
+		{"role that is gone", made{typeRole, "gone", "gone", d.role.in, d.role.out}, with(valid(t, typeRole), bag{"description": text("x")}), "The role with name gone cannot be found"},
+		{"function that is gone", made{typeFunction, "gone", "gone", d.function.in, d.function.out}, with(d.functionIn, bag{"memorySize": number(256)}), "Function not found"},
 		{"function loses its role", d.function, with(d.functionIn, bag{"role": text("arn:aws:iam::210987654321:role/none")}), "does not exist"},
 		{"alias moves to no version", d.alias, with(valid(t, typeFunctionAlias), bag{"functionVersion": text("9")}), "Function not found"},
 		{"api calls no function", d.api, with(d.apiIn, bag{"body": text(apiBody("auth:next"))}), "Function not found"},
@@ -359,4 +386,45 @@ func TestSplitFunction(t *testing.T) {
 		name, qualifier := splitFunction(in)
 		require.Equal(t, want, [2]string{name, qualifier}, in)
 	}
+}
+
+func TestPartitions(t *testing.T) {
+	t.Parallel()
+	for region, want := range map[string][2]string{
+		"eu-central-1":  {"arn:aws:kms:eu-central-1:210987654321:x", "amazonaws.com"},
+		"cn-north-1":    {"arn:aws-cn:kms:cn-north-1:210987654321:x", "amazonaws.com.cn"},
+		"us-gov-east-1": {"arn:aws-us-gov:kms:us-gov-east-1:210987654321:x", "amazonaws.com"},
+	} {
+		c, err := newCloud(Config{Account: testAccount, Region: region})
+		require.NoError(t, err)
+		require.Equal(t, want, [2]string{c.arn("kms", "x"), c.dnsSuffix()})
+	}
+}
+
+func TestPoliciesAllow(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name, statement string
+		want            bool
+	}{
+		{"named", `{"Effect":"Allow","Principal":{"Service":"logs.amazonaws.com"},"Action":"kms:GenerateDataKey","Resource":"*"}`, true},
+		{"pattern", `{"Effect":"Allow","Principal":{"Service":["logs.amazonaws.com"]},"Action":["kms:GenerateDataKey*"],"Resource":"*"}`, true},
+		{"single characters", `{"Effect":"Allow","Principal":{"Service":"logs.amazonaws.com"},"Action":"kms:GenerateDat?Key","Resource":"*"}`, true},
+		{"everyone", `{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}`, true},
+		{"other service", `{"Effect":"Allow","Principal":{"Service":"sns.amazonaws.com"},"Action":"kms:*","Resource":"*"}`, false},
+		{"same name of another kind", `{"Effect":"Allow","Principal":{"Federated":"logs.amazonaws.com"},"Action":"kms:*","Resource":"*"}`, false},
+		{"other action", `{"Effect":"Allow","Principal":{"Service":"logs.amazonaws.com"},"Action":"kms:Decrypt","Resource":"*"}`, false},
+		{"dot is no wildcard", `{"Effect":"Allow","Principal":{"Service":"logs.amazonaws.com"},"Action":"kms.GenerateDataKey","Resource":"*"}`, false},
+		{"denied", `{"Effect":"Deny","Principal":{"Service":"logs.amazonaws.com"},"Action":"kms:*","Resource":"*"}`, false},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			statements := parsePolicy(policyText(tc.statement))
+			require.Len(t, statements, 1)
+			require.Equal(t, tc.want, statements[0].allows("Service", "logs.amazonaws.com", "kms:GenerateDataKey"))
+		})
+	}
+	require.Empty(t, parsePolicy(""))
+	require.Empty(t, parsePolicy("{"))
 }

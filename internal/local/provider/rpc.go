@@ -168,15 +168,14 @@ func (s *server) Check(ctx context.Context, req *pulumirpc.CheckRequest) (*pulum
 // checked is the inputs as they will be deployed, and all their problems.
 func (t resourceType) checked(c *cloud, here *session, logical string, seed []byte, old, news bag) (bag, []problem) {
 	in := fill(t.props, news)
-	var problems []problem
-	if err := t.naming.name(logical, seed, old, in); err != nil {
-		problems = append(problems, problemf(t.naming.property, "%v", err))
-	}
 	if t.tagged {
-		problems = append(problems, checkTags(in)...)
 		set(in, "tagsAll", here.allTags(in))
 	}
-	problems = append(problems, checkBag("", t.props, in)...)
+	problems := checkBag("", t.props, in)
+	if t.tagged {
+		problems = append(problems, checkTags(in)...)
+	}
+	problems = append(problems, t.nameIt(logical, seed, old, in)...)
 	if t.check != nil {
 		problems = append(problems, t.check(c, in)...)
 	}
@@ -186,6 +185,17 @@ func (t resourceType) checked(c *cloud, here *session, logical string, seed []by
 		}
 	}
 	return in, problems
+}
+
+// nameIt gives in a name when it has none, and checks the name that it made.
+func (t resourceType) nameIt(logical string, seed []byte, old, in bag) []problem {
+	if t.naming == nil || has(in, t.naming.property) {
+		return nil
+	}
+	if err := t.naming.name(logical, seed, old, in); err != nil {
+		return []problem{problemf(t.naming.property, "%v", err)}
+	}
+	return checkValue(t.naming.property, t.props[t.naming.property], in[resource.PropertyKey(t.naming.property)])
 }
 
 func failures(problems []problem) []*pulumirpc.CheckFailure {

@@ -151,12 +151,27 @@ func TestSecretRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "ResourceNotFoundException")
 	require.NotContains(t, err.Error(), "hunter2")
 
+	plain := c.mustCreate(typeSecret, "plain", bag{"name": text("/plain"), "recoveryWindowInDays": number(0)})
+	_, err = c.update(plain, bag{"name": text("/plain"), "recoveryWindowInDays": number(0), "kmsKeyId": text("arn:aws:kms:eu-central-1:210987654321:key/00000000-0000-4000-8000-000000000000")}, false)
+	require.ErrorContains(t, err, "KMSNotFoundException")
+	guarded := c.mustUpdate(plain, bag{"name": text("/plain"), "recoveryWindowInDays": number(0), "policy": valid(t, typeSecretPolicy)["policy"]})
+	c.steady(guarded, bag{"name": text("/plain"), "recoveryWindowInDays": number(0), "policy": valid(t, typeSecretPolicy)["policy"]})
+
+	require.NoError(t, c.remove(guarded))
+}
+
+// A secret that is scheduled for deletion keeps its name.
+func TestSecretInItsWindow(t *testing.T) {
+	t.Parallel()
+	c, _, behind := live(t)
 	held := c.mustCreate(typeSecret, "held", bag{"name": text("/held"), "recoveryWindowInDays": number(7)})
 	require.NoError(t, c.remove(held))
 	_, found := c.read(held)
 	require.False(t, found)
-	_, err = c.create(typeSecret, "held", bag{"name": text("/held")})
-	require.Error(t, err, "the name is taken until the window ends")
+	_, err := c.create(typeSecret, "held", bag{"name": text("/held")})
+	require.Error(t, err)
+	_, err = behind.secrets.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: &held.id, ForceDeleteWithoutRecovery: aws.Bool(true)})
+	require.NoError(t, err)
 }
 
 func TestSecretVersionLives(t *testing.T) {
@@ -260,6 +275,7 @@ func TestProvisionedTableLives(t *testing.T) {
 	in = with(in, bag{"billingMode": text("PAY_PER_REQUEST"), "readCapacity": null(), "writeCapacity": null()})
 	users = c.mustUpdate(users, in)
 	c.steady(users, in)
+	require.NoError(t, c.remove(users))
 }
 
 func TestTableDrift(t *testing.T) {
@@ -297,7 +313,7 @@ func TestTableDrift(t *testing.T) {
 func TestTableRefuses(t *testing.T) {
 	t.Parallel()
 	c, _, _ := live(t)
-	in := tableIn("refuses")
+	in := with(tableIn("refuses"), bag{"deletionProtectionEnabled": boolean(false)})
 	users := c.mustCreate(typeTable, "users", in)
 	_, err := c.create(typeTable, "again", in)
 	require.ErrorContains(t, err, "ResourceInUseException")
@@ -310,6 +326,7 @@ func TestTableRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "TimeToLive is active on a different AttributeName")
 	_, err = c.create(typeTablePolicy, "policy", valid(t, typeTablePolicy))
 	require.ErrorContains(t, err, "ResourceNotFoundException")
+	require.NoError(t, c.remove(users))
 }
 
 // failing passes calls on to the emulator, except one action, which AWS refuses.
@@ -370,9 +387,9 @@ func TestHalfMadeIsKept(t *testing.T) {
 func TestTableImport(t *testing.T) {
 	t.Parallel()
 	c, _, _ := live(t)
-	in := with(tableIn("imported"), bag{"globalSecondaryIndexes": null(), "onDemandThroughput": null(),
+	in := with(tableIn("imported"), bag{"deletionProtectionEnabled": boolean(false), "globalSecondaryIndexes": null(), "onDemandThroughput": null(),
 		"attributes": list(object(bag{"name": text("pk"), "type": text("S")}), object(bag{"name": text("sk"), "type": text("S")}))})
-	c.mustCreate(typeTable, "users", in)
+	users := c.mustCreate(typeTable, "users", in)
 	imported, found := c.read(made{token: typeTable, name: "users", id: "imported"})
 	require.True(t, found)
 	checked, reasons := c.check(typeTable, "users", imported.in, in)
@@ -380,6 +397,7 @@ func TestTableImport(t *testing.T) {
 	diff := resourceTypes()[typeTable].diff(imported.in, checked)
 	require.Len(t, diff.GetDetailedDiff(), 1, "only the class, which the emulator does not hold")
 	require.Contains(t, diff.GetDetailedDiff(), "tableClass")
+	require.NoError(t, c.remove(users))
 }
 
 func poolIn(name string) bag {

@@ -103,11 +103,8 @@ func checkTags(in bag) []problem {
 	return out
 }
 
-// name fills in the name of in when the program left it out: the old name if that was made here, else a new one.
+// name gives in a name: the old one if that was made here, else a new one.
 func (n *naming) name(logical string, seed []byte, old, in bag) error {
-	if n == nil || has(in, n.property) {
-		return nil
-	}
 	prefix, length := n.prefix+logical+"-", 7
 	if given := getText(in, n.property+"Prefix"); given != "" {
 		prefix, length = given, 8
@@ -119,7 +116,7 @@ func (n *naming) name(logical string, seed []byte, old, in bag) error {
 	hex := []rune("0123456789abcdef")
 	made, err := resource.NewUniqueName(seed, prefix, length, n.limit, hex)
 	if err != nil {
-		return fmt.Errorf("%s: cannot make a name of at most %d characters from %q: set %s: %w", n.property, n.limit, logical, n.property, err)
+		return fmt.Errorf("cannot be made from %q with at most %d characters: set it: %w", logical, n.limit, err)
 	}
 	in[resource.PropertyKey(n.property)] = text(made)
 	return nil
@@ -164,6 +161,9 @@ func (t resourceType) seen(state, in, actual bag) (bag, bag) {
 	for k, now := range actual {
 		p, isInput := t.props[string(k)]
 		switch {
+		case isInput && !imported && now.IsArchive() && same(p, in[k], now):
+			// The engine sends old archives as hashes only; the record knows where the content is.
+			inputs[k] = now
 		case isInput && !imported && same(p, in[k], now):
 			continue
 		case isInput && !imported && p.given && !has(in, string(k)):
