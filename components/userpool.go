@@ -62,8 +62,12 @@ func (p *UserPool) ARN() Text {
 	return Pending(p.PoolArn, p.place.ARN("cognito-idp", "userpool/"+p.IDText().shape))
 }
 
-// IDText is the pool's id: the region, an underscore and nine characters.
-func (p *UserPool) IDText() Text { return Pending(p.PoolID, p.place.Region+"_"+unknown(55-len(p.place.Region)-1)) }
+// IDText is the pool's id: the region, an underscore and more, at most 55
+// characters in all (Cognito API Reference, UserPoolIdType).
+func (p *UserPool) IDText() Text {
+	begin := p.place.Region + "_"
+	return Pending(p.PoolID, begin+unknown(55-len(begin)))
+}
 
 // ClientIDText is the client's id, 26 characters.
 func (p *UserPool) ClientIDText() Text { return Pending(p.ClientID, unknown(26)) }
