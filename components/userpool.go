@@ -62,11 +62,11 @@ func (p *UserPool) ARN() Text {
 	return Pending(p.PoolArn, p.place.ARN("cognito-idp", "userpool/"+p.IDText().shape))
 }
 
-// IDText is the pool's id: the region, an underscore and more, at most 55
-// characters in all (Cognito API Reference, UserPoolIdType).
+// IDText is the pool's id: the region, an underscore, and letters and digits
+// up to 55 characters in all (Cognito API Reference, UserPoolType).
 func (p *UserPool) IDText() Text {
-	begin := p.place.Region + "_"
-	return Pending(p.PoolID, begin+unknown(55-len(begin)))
+	region := p.place.Region + "_"
+	return Pending(p.PoolID, region+unknown(55-len(region)))
 }
 
 // ClientIDText is the client's id, 26 characters.
