@@ -50,7 +50,7 @@ type Request struct {
 
 // Answer is what the client is told.
 type Answer struct {
-	Status   int    // from 200 to 499: what is not certain to be the answer tomorrow must not be recorded
+	Status   int    // 200 to 499 without 401 and 429: what another try may change must not be recorded
 	Body     []byte // JSON; nil: none
 	Replayed bool   // set by Once for an answer that is from the record
 }
@@ -122,7 +122,7 @@ func check(req Request, answer Answer) error {
 	need(req.Route != "" && !strings.Contains(req.Route, "#"), "the route is empty or has a #")
 	need(req.Key != "", "the request has no key")
 	need(!req.Now.IsZero(), "the request has no time")
-	need(answer.Status >= 200 && answer.Status < 500, fmt.Sprintf("an answer with status %d is not recorded", answer.Status))
+	need(lasting(answer.Status), fmt.Sprintf("an answer with status %d is not recorded", answer.Status))
 	need(len(answer.Body) <= MaxAnswer, fmt.Sprintf("the answer has %d bytes, more than %d", len(answer.Body), MaxAnswer))
 	if len(problems) > 0 {
 		return fmt.Errorf("idempotency: %w", errors.Join(problems...))
@@ -130,16 +130,21 @@ func check(req Request, answer Answer) error {
 	return nil
 }
 
+// lasting tells whether a status is the answer to every repetition.
+func lasting(status int) bool {
+	return status >= 200 && status < 500 && status != 401 && status != 429
+}
+
 // item is the record of an answer.
 func (r Records) item(ctx context.Context, req Request, answer Answer) (store.Item, error) {
-	print, err := fingerprint(req.Payload)
+	payload, err := fingerprint(req.Payload)
 	if err != nil {
 		return nil, err
 	}
 	pk := key(req)
 	item := store.Item{
 		"pk":          store.S(pk),
-		"fingerprint": store.B(print),
+		"fingerprint": store.B(payload),
 		"status":      store.N(int64(answer.Status)),
 		"ttl":         store.N(req.Now.Add(Retention).Unix()),
 	}
@@ -158,7 +163,7 @@ func (r Records) item(ctx context.Context, req Request, answer Answer) (store.It
 
 // replay answers from the record that stood in the way.
 func (r Records) replay(ctx context.Context, req Request, old store.Item) (Answer, error) {
-	print, err := fingerprint(req.Payload)
+	payload, err := fingerprint(req.Payload)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -167,7 +172,7 @@ func (r Records) replay(ctx context.Context, req Request, old store.Item) (Answe
 	if err := f.Err(); err != nil {
 		return Answer{}, fmt.Errorf("idempotency: the record of an answer: %w", err)
 	}
-	if !bytes.Equal(recorded, print) {
+	if !bytes.Equal(recorded, payload) {
 		return Answer{}, apperr.New(apperr.Unprocessable, "idempotency_key_reused",
 			"This Idempotency-Key was used for another request. Use a new one.").Because(ErrReused)
 	}
