@@ -268,7 +268,7 @@ func codeProblem(path string) string {
 	if err != nil {
 		return "must be a zip file"
 	}
-	defer archive.Close() //nolint:errcheck // opened for reading only
+	defer archive.Close()
 	var unzipped uint64
 	executable := false
 	for _, f := range archive.File {

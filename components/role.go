@@ -401,7 +401,7 @@ func merge(a, b statement) (statement, bool) {
 			return a, false
 		}
 		if !slices.Equal(x.Values, y.Values) {
-			if differs >= 0 || !(x.Test == "StringEquals" || x.Test == "ArnEquals") {
+			if differs >= 0 || (x.Test != "StringEquals" && x.Test != "ArnEquals") {
 				return a, false
 			}
 			differs = i

@@ -222,7 +222,8 @@ func policiesOf(list []pulumi.Resource) []pulumi.Resource { return list[:len(lis
 func TestLeastPrivilegeRoleStaysInlineAtTheLimit(t *testing.T) {
 	t.Parallel()
 	n := 1
-	for ; inlineSize(n+1) <= 10240; n++ { //nolint:revive // counts
+	for inlineSize(n+1) <= 10240 {
+		n++
 	}
 	for grants, inline := range map[int]int{n: 1, n + 1: 0} {
 		r := record(t, func(ctx *pulumi.Context) error {

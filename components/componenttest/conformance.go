@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -107,30 +108,34 @@ func (c Case) subtree(t *testing.T, r *Recording) []*Resource {
 
 func (c Case) children(t *testing.T) {
 	r, tree := c.build(t, c.Full)
-	subject := tree[0]
-	assert.False(t, subject.Custom)
-	assert.NotEmpty(t, subject.Inputs, "inputs are recorded")
-	assert.Equal(t, c.Outputs, sortedKeys(subject.Outputs), "registered outputs")
-	for _, res := range r.Resources {
-		if !slices.Contains(tree, res) && !strings.HasPrefix(root(r, res).Name, Needed) {
-			t.Errorf("%s is no child of the component", res.URN)
-		}
-	}
-	for _, res := range tree[1:] {
-		assert.True(t, strings.HasPrefix(res.Name, "subject"), "%s: the names of children begin with the component's", res.URN)
-		assert.Empty(t, missing(res.Outputs, res.Custom), "%s registers outputs", res.URN)
-		if res.Custom {
-			checkKind(t, res)
-		}
-	}
+	assert.Equal(t, c.Outputs, sortedKeys(tree[0].Outputs), "registered outputs")
+	assert.Empty(t, treeProblems(r, tree, Tags()))
 }
 
-// missing tells of a component that registered no outputs.
-func missing(outputs map[string]any, custom bool) string {
-	if !custom && outputs == nil {
-		return "nothing registered"
+// treeProblems says what is wrong with a component and its descendants, of
+// which the component is the first.
+func treeProblems(r *Recording, tree []*Resource, tags map[string]string) []string {
+	var problems []string
+	if len(tree[0].Inputs) == 0 {
+		problems = append(problems, tree[0].URN+" records no inputs")
 	}
-	return ""
+	for _, res := range r.Resources {
+		if !slices.Contains(tree, res) && !strings.HasPrefix(root(r, res).Name, Needed) {
+			problems = append(problems, res.URN+" is no child of the component")
+		}
+	}
+	for _, res := range tree {
+		if !strings.HasPrefix(res.Name, tree[0].Name) {
+			problems = append(problems, res.URN+": its name does not begin with the component's, so an alias of the component would not reach it")
+		}
+		if !res.Custom && res.Outputs == nil {
+			problems = append(problems, res.URN+" registers no outputs")
+		}
+		if res.Custom {
+			problems = append(problems, kindProblems(res, tags)...)
+		}
+	}
+	return problems
 }
 
 func root(r *Recording, res *Resource) *Resource {
@@ -142,29 +147,32 @@ func root(r *Recording, res *Resource) *Resource {
 	return res
 }
 
-func checkKind(t *testing.T, res *Resource) {
-	t.Helper()
+// kindProblems says what is wrong with one resource of AWS.
+func kindProblems(res *Resource, tags map[string]string) []string {
 	k, exists := kinds[res.Type]
 	if !exists {
-		t.Errorf("%s: type %s is not in kinds: say there whether it is taggable, and what limits its name", res.URN, res.Type)
-		return
+		return []string{res.URN + ": its type is not in kinds: say there whether it is taggable, and what limits its name"}
 	}
+	var problems []string
 	if k.taggable {
-		want := map[string]any{}
-		for key, value := range Tags() {
-			want[key] = value
+		given, _ := res.Inputs["tags"].(map[string]any)
+		for key, value := range tags {
+			if given[key] != value {
+				problems = append(problems, fmt.Sprintf("%s has not the tag %s = %s", res.URN, key, value))
+			}
 		}
-		assert.Equal(t, want, res.Inputs["tags"], "tags of %s", res.URN)
 	}
 	if k.name != "" && res.Inputs["namePrefix"] == nil {
-		name, _ := res.Inputs[k.name].(string)
-		assert.Regexp(t, k.pattern, name, "%s of %s", k.name, res.URN)
+		if name, _ := res.Inputs[k.name].(string); !k.pattern.MatchString(name) {
+			problems = append(problems, fmt.Sprintf("%s: %s = %q does not match %s", res.URN, k.name, name, k.pattern))
+		}
 	}
 	for _, input := range k.policies {
 		if document, set := res.Inputs[input].(string); set {
-			checkPolicy(t, res.URN+" "+input, document, k.own)
+			problems = append(problems, policyProblems(res.URN+" "+input, document, k.own)...)
 		}
 	}
+	return problems
 }
 
 // starOnly are the actions that may have the resource "*" (Service
@@ -180,31 +188,45 @@ type policyStatement struct {
 	Condition map[string]map[string][]string
 }
 
-// checkPolicy refuses what no policy of ours may say.
-func checkPolicy(t *testing.T, at, document string, own bool) {
-	t.Helper()
+// policyProblems says what the document says that no policy of ours may say.
+func policyProblems(at, document string, own bool) []string {
 	var policy struct {
 		Version   string
 		Statement []policyStatement
 	}
-	require.NoError(t, json.Unmarshal([]byte(document), &policy), at)
-	assert.Equal(t, "2012-10-17", policy.Version, at)
-	assert.NotEmpty(t, policy.Statement, at)
+	if err := json.Unmarshal([]byte(document), &policy); err != nil {
+		return []string{at + ": " + err.Error()}
+	}
+	var problems []string
+	if policy.Version != "2012-10-17" || len(policy.Statement) == 0 {
+		problems = append(problems, at+": has no statement, or not the version 2012-10-17")
+	}
 	for _, s := range policy.Statement {
 		if s.Effect == "Deny" {
 			continue
 		}
-		assert.Equal(t, "Allow", s.Effect, at)
-		for _, action := range s.Action {
-			assert.NotContains(t, action, "*", "%s: wildcard action", at)
-			if slices.Contains(s.Resource, "*") && !own {
-				assert.Contains(t, starOnly, action, "%s: resource *", at)
-			}
+		problems = append(problems, s.problems(at, own)...)
+	}
+	return problems
+}
+
+func (s policyStatement) problems(at string, own bool) []string {
+	var problems []string
+	if s.Effect != "Allow" || len(s.Action) == 0 {
+		problems = append(problems, at+": a statement has no effect or no action")
+	}
+	for _, action := range s.Action {
+		if strings.Contains(action, "*") {
+			problems = append(problems, at+": wildcard action "+action)
 		}
-		if s.Principal["AWS"] == "*" {
-			assert.NotEmpty(t, s.Condition, "%s: everyone is allowed without a condition", at)
+		if slices.Contains(s.Resource, "*") && !own && !slices.Contains(starOnly, action) {
+			problems = append(problems, at+": "+action+" on every resource")
 		}
 	}
+	if s.Principal["AWS"] == "*" && len(s.Condition) == 0 {
+		problems = append(problems, at+": everyone is allowed without a condition")
+	}
+	return problems
 }
 
 func (c Case) expect(t *testing.T, build Build, expected []Expect) {
@@ -324,7 +346,7 @@ func (c Case) bad(t *testing.T, bad Bad) {
 
 // Problems are the argument errors that a constructor reported.
 func Problems(err error) []*components.ArgumentError {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // it is the join itself that is wanted
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []*components.ArgumentError
 		for _, e := range joined.Unwrap() {
 			all = append(all, Problems(e)...)
