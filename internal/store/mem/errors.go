@@ -1,6 +1,7 @@
 package mem
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/aws/smithy-go"
@@ -25,4 +26,13 @@ func notFound() error {
 
 func conditionFailed(old item) error {
 	return &types.ConditionalCheckFailedException{Message: aws.String("The conditional request failed"), Item: cloneItem(old)}
+}
+
+// message is the text of an error of this package.
+func message(err error) string {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return api.ErrorMessage()
+	}
+	return err.Error()
 }
