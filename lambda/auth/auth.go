@@ -14,6 +14,8 @@ import (
 	"github.com/expenzez/aws-backend/internal/apperr"
 	"github.com/expenzez/aws-backend/internal/catalog"
 	"github.com/expenzez/aws-backend/internal/environ"
+	"github.com/expenzez/aws-backend/internal/fieldcrypt"
+	"github.com/expenzez/aws-backend/internal/ratelimit"
 	"github.com/expenzez/aws-backend/internal/rest"
 	"github.com/expenzez/aws-backend/internal/secret"
 	"github.com/expenzez/aws-backend/internal/store"
@@ -62,8 +64,7 @@ type Deps struct {
 	Tx      store.Transactor
 	Cognito Cognito
 	Secrets secret.API
-	Cipher  Cipher
-	Limiter rest.Limiter
+	KMS     fieldcrypt.KMS
 	Log     *slog.Logger
 	Now     func() time.Time
 }
@@ -73,24 +74,29 @@ type api struct {
 	t      Tables
 	tx     store.Transactor
 	pool   *pool
-	cipher Cipher
+	cipher *fieldcrypt.Cipher
 	signer *token.Signer
 	keys   *token.Keys
 }
 
 // New makes the function's handler. Nothing is called until a request needs it, so that health answers whatever is
-// broken.
+// broken. No caller limit is open: while its counters do not answer, nobody tries passwords or tokens.
 func New(d Deps) (lambda.Handler, error) {
 	f, _ := catalog.Auth().Function("auth-api")
 	secrets := secret.NewReader(d.Secrets, secret.Options{Now: d.Now})
 	source := func(ctx context.Context) (secret.Value, error) { return secrets.Get(ctx, d.Values.Secret("jwt")) }
-	a := &api{t: d.Tables, tx: d.Tx, pool: newPool(d.Cognito, d.Values.UserPool, d.Values.UserPoolClient), cipher: d.Cipher,
+	cipher := fieldcrypt.New(d.KMS, d.Tables.Users, fieldcrypt.Config{Key: d.Values.Key("pii"), Environment: d.Values.Environment, Purpose: "pii"})
+	a := &api{t: d.Tables, tx: d.Tx, pool: newPool(d.Cognito, d.Values.UserPool, d.Values.UserPoolClient), cipher: cipher,
 		signer: token.NewSigner(d.Values.Issuer, source, d.Now),
 		keys:   token.NewKeys(d.Tables.SigningKeys, token.KeysOptions{Now: d.Now, Soft: published})}
+	limiter, err := ratelimit.New(d.Tables.RateLimits, d.Values.Limits, ratelimit.Options{Budget: d.Values.LimiterBudget, Now: d.Now})
+	if err != nil {
+		return nil, err
+	}
 	return rest.New(f, a.handlers(), rest.Deps{
-		Limiter: d.Limiter, Revoked: d.Tables.RevokedTokens, Account: account, Origins: d.Values.Origins, Log: d.Log, Now: d.Now,
+		Limiter: limiter, Revoked: d.Tables.RevokedTokens, Account: account, Origins: d.Values.Origins, Log: d.Log, Now: d.Now,
 		Hash: func(ctx context.Context, text string) (string, error) {
-			return d.Cipher.BlindIndex(ctx, "caller", text)
+			return cipher.BlindIndex(ctx, "caller", text)
 		},
 	})
 }

@@ -41,7 +41,7 @@ func (a *api) login(ctx context.Context, r *rest.Request) (rest.Response, error)
 	}
 	index, err := a.cipher.BlindIndex(ctx, "email", email)
 	if err != nil {
-		return rest.Response{}, fmt.Errorf("auth: index the address: %w", err)
+		return rest.Response{}, unavailable(fmt.Errorf("auth: index the address: %w", err))
 	}
 	if err := a.countAttempt(ctx, index, r.Now); err != nil {
 		return rest.Response{}, err
@@ -69,7 +69,7 @@ func (a *api) start(ctx context.Context, user, email, index string, now time.Tim
 	}
 	sealed, err := a.cipher.Seal(ctx, "users", user, "email", []byte(email))
 	if err != nil {
-		return rest.Response{}, fmt.Errorf("auth: seal the address: %w", err)
+		return rest.Response{}, unavailable(fmt.Errorf("auth: seal the address: %w", err))
 	}
 	err = store.Transact(ctx, a.tx, "",
 		a.t.Users.UpdateWrite(types.Update{

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/expenzez/aws-backend/internal/apperr"
+	"github.com/expenzez/aws-backend/internal/fieldcrypt"
 	"github.com/expenzez/aws-backend/internal/rest"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/telemetry"
@@ -103,7 +104,7 @@ func (a *api) rotate(ctx context.Context, session string, presented refreshSecre
 	next = newRefreshSecret()
 	sealed, err := a.cipher.Seal(ctx, "sessions", session, "successor", []byte(next))
 	if err != nil {
-		return "", "", fmt.Errorf("auth: seal the successor: %w", err)
+		return "", "", unavailable(fmt.Errorf("auth: seal the successor: %w", err))
 	}
 	out, err := a.t.Sessions.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		Key:                 sessionKey(session),
@@ -145,8 +146,11 @@ func (a *api) notRotated(ctx context.Context, session string, presented, next re
 		return user, next, nil
 	case inGrace && subtle.ConstantTimeCompare(previous, presented.hash()) == 1:
 		successor, err := a.cipher.Open(ctx, "sessions", session, "successor", r.OptB("successor"))
-		if err != nil {
+		switch {
+		case errors.Is(err, fieldcrypt.ErrSealed):
 			return "", "", fmt.Errorf("auth: open the successor: %w", err)
+		case err != nil:
+			return "", "", unavailable(fmt.Errorf("auth: open the successor: %w", err))
 		}
 		return user, refreshSecret(successor), nil
 	}
