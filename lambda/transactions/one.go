@@ -1,0 +1,235 @@
+package transactions
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/expenzez/aws-backend/internal/idempotency"
+	"github.com/expenzez/aws-backend/internal/rest"
+	"github.com/expenzez/aws-backend/internal/store"
+)
+
+// userActive is the status of an account that may record; sign-in writes it.
+const userActive = "active"
+
+// create records a transaction. The transaction, the answer to repetitions and the question whether the account may
+// record are one transaction of the store: nothing happens twice or in part.
+func (a *api) create(ctx context.Context, r *rest.Request) (rest.Response, error) {
+	var in newTransaction
+	if err := r.Decode(&in); err != nil {
+		return rest.Response{}, err
+	}
+	rec, err := fields{in.Amount, in.Currency, in.Category, in.Date, in.Description}.checked(true)
+	if err != nil {
+		return rest.Response{}, err
+	}
+	if rec.id, err = newID(r.Now, a.random); err != nil {
+		return rest.Response{}, err
+	}
+	rec.version, rec.created, rec.updated = 1, r.Now.Unix(), r.Now.Unix()
+	body, err := encoded(rec)
+	if err != nil {
+		return rest.Response{}, err
+	}
+	answer, err := a.answers.Once(ctx, a.tx,
+		idempotency.Request{User: r.Subject, Route: "createTransaction", Key: r.IdempotencyKey, Payload: r.Body(), Now: r.Now},
+		idempotency.Answer{Status: 201, Body: body}, a.active(r.Subject), a.record(rec, r.Subject))
+	if err != nil {
+		return rest.Response{}, notRecorded(err)
+	}
+	return rest.Response{Status: answer.Status, Raw: answer.Body, Headers: answer.Headers()}, nil
+}
+
+// active makes a write depend on the account. The user's item stays where it is: a refusal does not bring it here.
+func (a *api) active(user string) store.Write {
+	return a.t.Users.CheckWrite(types.ConditionCheck{
+		Key:                                 store.Item{"pk": store.S("USER#" + user)},
+		ConditionExpression:                 aws.String("#status = :active"),
+		ExpressionAttributeNames:            map[string]string{"#status": "status"},
+		ExpressionAttributeValues:           store.Item{":active": store.S(userActive)},
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureNone,
+	})
+}
+
+func (a *api) record(rec record, user string) store.Write {
+	return a.t.Transactions.PutWrite(types.Put{Item: rec.item(user), ConditionExpression: aws.String("attribute_not_exists(pk)")})
+}
+
+// notRecorded explains why Once did nothing: what the account refused is the first of its writes.
+func notRecorded(err error) error {
+	var cancelled *store.CancelledError
+	if errors.As(err, &cancelled) {
+		if _, refused := cancelled.Refused(0); refused {
+			return errInactive
+		}
+	}
+	return failed(err)
+}
+
+// get reads a transaction as it was written last.
+func (a *api) get(ctx context.Context, r *rest.Request) (rest.Response, error) {
+	rec, err := a.read(ctx, r)
+	if err != nil {
+		return rest.Response{}, err
+	}
+	return shown(rec)
+}
+
+// read is the transaction that the path names, of the caller.
+func (a *api) read(ctx context.Context, r *rest.Request) (record, error) {
+	id := r.Path("id")
+	if !pattern.MatchString(id) {
+		return record{}, errNotFound
+	}
+	out, err := a.t.Transactions.GetItem(ctx, &dynamodb.GetItemInput{Key: key(r.Subject, id), ConsistentRead: aws.Bool(true)})
+	switch {
+	case err != nil:
+		return record{}, failed(err)
+	case out.Item == nil:
+		return record{}, errNotFound
+	default:
+		return recordOf(out.Item)
+	}
+}
+
+// change changes what the request names. Amount and currency are one thing: they are checked together, whichever was
+// named. Of several changes made from one version, one is made.
+func (a *api) change(ctx context.Context, r *rest.Request) (rest.Response, error) {
+	var in transactionChange
+	if err := r.Decode(&in); err != nil {
+		return rest.Response{}, err
+	}
+	old, err := a.read(ctx, r)
+	if err != nil {
+		return rest.Response{}, err
+	}
+	if old.version != in.Version {
+		return rest.Response{}, errVersion
+	}
+	rec, err := in.applied(old)
+	if err != nil {
+		return rest.Response{}, err
+	}
+	rec.version, rec.updated = old.version+1, r.Now.Unix()
+	if err := a.replace(ctx, r.Subject, old.version, rec); err != nil {
+		return rest.Response{}, err
+	}
+	return shown(rec)
+}
+
+// applied is the record with what the request names in place of its own.
+func (in transactionChange) applied(old record) (record, error) {
+	was, err := old.wire()
+	if err != nil {
+		return record{}, err
+	}
+	rec, err := fields{
+		amount: either(in.Amount, was.Amount), currency: either(in.Currency, was.Currency), category: either(in.Category, was.Category),
+		date: either(in.Date, was.Date), description: either(in.Description, was.Description),
+	}.checked(in.Amount != nil)
+	rec.id, rec.created = old.id, old.created
+	return rec, err
+}
+
+func either(given *string, otherwise string) string {
+	if given != nil {
+		return *given
+	}
+	return otherwise
+}
+
+// changing are the attributes that a change may change.
+var changing = []string{"amount", "byCategory", "byDate", "category", "currency", "date", "description", "updatedAt", "version"}
+
+// replace writes a record over the one of a version. Where the record itself is what refuses, it was written before, and
+// the answer was lost.
+func (a *api) replace(ctx context.Context, user string, from int64, rec record) error {
+	item, names, values := rec.item(user), map[string]string{}, store.Item{":from": store.N(from)}
+	var set, unset []string
+	for _, name := range changing {
+		names["#"+name] = name
+		value, there := item[name]
+		if !there {
+			unset = append(unset, "#"+name)
+			continue
+		}
+		values[":"+name] = value
+		set = append(set, "#"+name+" = :"+name)
+	}
+	update := "SET " + strings.Join(set, ", ")
+	if len(unset) > 0 {
+		update += " REMOVE " + strings.Join(unset, ", ")
+	}
+	_, err := a.t.Transactions.UpdateItem(ctx, &dynamodb.UpdateItemInput{Key: key(user, rec.id), UpdateExpression: &update,
+		ConditionExpression: aws.String("#version = :from"), ExpressionAttributeNames: names, ExpressionAttributeValues: values})
+	var refused *store.ConditionFailedError
+	switch {
+	case errors.As(err, &refused):
+		return notReplaced(refused.Old, rec)
+	case err != nil:
+		return failed(err)
+	default:
+		return nil
+	}
+}
+
+func notReplaced(found store.Item, rec record) error {
+	if found == nil {
+		return errNotFound
+	}
+	now, err := recordOf(found)
+	switch {
+	case err != nil:
+		return err
+	case now == rec:
+		return nil
+	default:
+		return errVersion
+	}
+}
+
+// remove deletes a transaction.
+func (a *api) remove(ctx context.Context, r *rest.Request) (rest.Response, error) {
+	id := r.Path("id")
+	if !pattern.MatchString(id) {
+		return rest.Response{}, errNotFound
+	}
+	_, err := a.t.Transactions.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+		Key: key(r.Subject, id), ConditionExpression: aws.String("attribute_exists(pk)")})
+	switch {
+	case errors.Is(err, store.ErrConditionFailed):
+		return rest.Response{}, errNotFound
+	case err != nil:
+		return rest.Response{}, failed(err)
+	default:
+		return rest.Response{}, nil
+	}
+}
+
+func shown(rec record) (rest.Response, error) {
+	body, err := rec.wire()
+	return rest.Response{Body: body}, err
+}
+
+// encoded is the record as the body of an answer.
+func encoded(rec record) ([]byte, error) {
+	body, err := rec.wire()
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(body); err != nil {
+		return nil, fmt.Errorf("transactions: encode the answer: %w", err)
+	}
+	return bytes.TrimSpace(b.Bytes()), nil
+}
