@@ -35,8 +35,8 @@ const (
 
 // Options tune a limiter. The zero value is the strict one.
 type Options struct {
-	// Open lists the classes that go on being admitted while the store does not answer: by each sandbox for itself, at
-	// most the limit in any window. All others are closed then: Count fails and nobody is admitted.
+	// Open lists the classes that go on being admitted while the store does not answer: each sandbox admits by itself while
+	// it has admitted less than the limit in the window. All others are closed then: Count fails and nobody is admitted.
 	Open   []service.Limit
 	Budget time.Duration    // for all calls of one Count; 0: the constant Budget. Ten times as much until the first answer
 	Now    func() time.Time // nil: time.Now
