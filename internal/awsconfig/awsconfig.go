@@ -1,8 +1,10 @@
-// Package awsconfig prepares the AWS clients of a function. It calls nothing.
+// Package awsconfig prepares the AWS clients of a function from what Lambda puts into its environment. It calls nothing,
+// and leaves out the SDK's own search for credentials (files, single sign-on, instance metadata): a function has none of
+// those, and the search would link six more services.
 package awsconfig
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -11,7 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 )
 
 // What every client has unless it says otherwise.
@@ -21,15 +23,32 @@ const (
 	base, longest  = 50 * time.Millisecond, time.Second // of the wait between attempts
 )
 
-// Load reads region, credentials and endpoints from where the SDK reads them (in Lambda: the environment; AWS_ENDPOINT_URL
-// stands in for AWS in the local cloud). Retries are ours on purpose: the SDK's own wait a second after a throttle, which
-// outlasts a request.
-func Load(ctx context.Context) (aws.Config, error) {
-	cfg, err := config.LoadDefaultConfig(ctx,
-		config.WithRetryer(func() aws.Retryer { return retryer(rand.Float64) }),
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(AttemptTimeout)))
-	if err != nil {
-		return aws.Config{}, fmt.Errorf("awsconfig: %w", err)
+// Load reads region and credentials of the function's role, which Lambda sets for the life of a sandbox (AWS Lambda
+// Developer Guide, "Defined runtime environment variables"), and AWS_ENDPOINT_URL, which stands in for AWS in the local
+// cloud. The error names every variable that is missing. Retries are ours on purpose: the SDK's own wait a second after a
+// throttle, which outlasts a request.
+func Load(lookup func(string) (string, bool)) (aws.Config, error) {
+	var problems []error
+	need := func(name string) string {
+		text, _ := lookup(name)
+		if text == "" {
+			problems = append(problems, fmt.Errorf("%s is missing; Lambda sets it", name))
+		}
+		return text
+	}
+	region, id, secret := need("AWS_REGION"), need("AWS_ACCESS_KEY_ID"), need("AWS_SECRET_ACCESS_KEY")
+	if len(problems) > 0 {
+		return aws.Config{}, fmt.Errorf("awsconfig: %w", errors.Join(problems...))
+	}
+	session, _ := lookup("AWS_SESSION_TOKEN")
+	cfg := aws.Config{
+		Region:      region,
+		Credentials: credentials.NewStaticCredentialsProvider(id, secret, session),
+		HTTPClient:  awshttp.NewBuildableClient().WithTimeout(AttemptTimeout),
+		Retryer:     func() aws.Retryer { return retryer(rand.Float64) },
+	}
+	if url, _ := lookup("AWS_ENDPOINT_URL"); url != "" {
+		cfg.BaseEndpoint = &url
 	}
 	return cfg, nil
 }

@@ -24,7 +24,7 @@ func deployed(name string) (string, bool) {
 func TestBuildNamesEveryMissingVariable(t *testing.T) {
 	t.Parallel()
 	f, _ := catalog.Auth().Function("auth-api")
-	_, err := build(t.Context(), func(string) (string, bool) { return "", false })
+	_, err := build(func(string) (string, bool) { return "", false })
 	for _, v := range service.Environment(f) {
 		require.ErrorContains(t, err, v.Name+" is missing")
 	}
@@ -35,7 +35,7 @@ func TestBuildNamesEveryMissingVariable(t *testing.T) {
 
 func TestBuildRefusesNumbersThatAreNone(t *testing.T) {
 	t.Parallel()
-	_, err := build(t.Context(), func(name string) (string, bool) {
+	_, err := build(func(name string) (string, bool) {
 		if name == "LIMIT_AUTH" {
 			return "many", true
 		}
@@ -48,7 +48,7 @@ func TestBuildRefusesNumbersThatAreNone(t *testing.T) {
 func TestBuildCallsNothing(t *testing.T) {
 	t.Parallel()
 	f, _ := catalog.Auth().Function("auth-api")
-	h, err := build(t.Context(), deployed)
+	h, err := build(deployed)
 	require.NoError(t, err)
 	reply := resttest.Client{Handler: h, Function: f}.Do(t, "health", resttest.Request{})
 	require.JSONEq(t, `{"status":"ok"}`, reply.Body)

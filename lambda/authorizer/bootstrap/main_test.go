@@ -8,7 +8,7 @@ import (
 
 func TestBuildNamesEveryMissingVariable(t *testing.T) {
 	t.Parallel()
-	_, err := build(t.Context(), func(string) (string, bool) { return "", false })
+	_, err := build(func(string) (string, bool) { return "", false })
 	for _, name := range []string{"EXPENZEZ_ENVIRONMENT", "TOKEN_ISSUER", "TABLE_SIGNING_KEYS"} {
 		require.ErrorContains(t, err, name)
 	}
@@ -16,7 +16,7 @@ func TestBuildNamesEveryMissingVariable(t *testing.T) {
 
 func TestBuildCallsNothing(t *testing.T) {
 	t.Parallel()
-	h, err := build(t.Context(), func(name string) (string, bool) { return "x-" + name, name != "LIMITER_BUDGET_MS" })
+	h, err := build(func(name string) (string, bool) { return "x-" + name, name != "LIMITER_BUDGET_MS" })
 	require.NoError(t, err)
 	_, err = h.Invoke(t.Context(), []byte(`{"authorizationToken":"","methodArn":"arn:aws:execute-api:r:1:a/s/GET/x"}`))
 	require.EqualError(t, err, "Unauthorized")
