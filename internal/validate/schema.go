@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/expenzez/aws-backend/internal/apperr"
@@ -35,7 +37,7 @@ type Schema struct{ fields []field }
 
 type field struct {
 	service.Field
-	pattern *regexp.Regexp // nil without one
+	pattern func() *regexp.Regexp // nil without one; made when it is first needed, since starting must be quick
 	model   *Schema
 }
 
@@ -50,9 +52,10 @@ func CompileFields(fields []service.Field) (*Schema, error) {
 		c := field{Field: f}
 		var err error
 		if f.Pattern != "" {
-			if c.pattern, err = regexp.Compile(f.Pattern); err != nil {
+			if _, err = syntax.Parse(f.Pattern, syntax.Perl); err != nil {
 				return nil, fmt.Errorf("validate: field %s: %w", f.Name, err)
 			}
+			c.pattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(f.Pattern) })
 		}
 		if f.Model != nil {
 			if c.model, err = Compile(*f.Model); err != nil {
@@ -163,7 +166,7 @@ func (c *checker) text(f field, at string, v any) {
 		c.fault(at, CodeShort, fmt.Sprintf("At least %d characters are needed.", f.Min))
 	case f.Max != 0 && n > f.Max:
 		c.fault(at, CodeLong, fmt.Sprintf("At most %d characters are allowed.", f.Max))
-	case f.pattern != nil && !f.pattern.MatchString(s):
+	case f.pattern != nil && !f.pattern().MatchString(s):
 		c.fault(at, CodePattern, f.Does)
 	case len(f.Enum) > 0 && !slices.Contains(f.Enum, s):
 		c.fault(at, CodeEnum, "One of "+strings.Join(f.Enum, ", ")+" is expected.")
