@@ -12,11 +12,14 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/stretchr/testify/require"
 
+	"github.com/expenzez/aws-backend/internal/catalog"
 	"github.com/expenzez/aws-backend/internal/secret"
 	"github.com/expenzez/aws-backend/internal/store"
+	"github.com/expenzez/aws-backend/internal/store/mem"
 	"github.com/expenzez/aws-backend/internal/telemetry"
 	"github.com/expenzez/aws-backend/internal/token"
 	"github.com/expenzez/aws-backend/lambda/authorizer"
@@ -171,4 +174,29 @@ func TestAWarmAuthorizerCallsNothing(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Equal(t, 1, w.queries)
+}
+
+// The role may do what is declared; the function does that and nothing else.
+func TestDeclaredAccessIsUsed(t *testing.T) {
+	t.Parallel()
+	f, ok := catalog.Auth().Function("authorizer")
+	require.True(t, ok)
+	var granted []mem.Grant
+	for _, a := range f.Tables {
+		granted = append(granted, mem.Grant{Table: a.Table, Index: a.Index, Actions: a.Actions})
+	}
+	db := mem.New(mem.Schema{Name: "signing-keys", Hash: "pk", Range: "sk"})
+	w := newWorld(t)
+	_, err := db.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String("signing-keys"), Item: w.items[0]})
+	require.NoError(t, err)
+	view := db.As(granted...)
+	clock := func() time.Time { return w.now }
+	keys := token.NewKeys(store.NewTable(view, "signing-keys"), token.KeysOptions{Now: clock})
+	w.handler = authorizer.New(token.NewVerifier(issuer, keys, clock), telemetry.New(&w.log, telemetry.Options{}))
+	_, err = w.call(t, "Bearer "+w.token(t), method)
+	require.NoError(t, err)
+	require.Equal(t, granted, view.Used())
+	require.Empty(t, view.Denied())
+	require.Empty(t, f.Secrets, "verifying needs no secret")
+	require.Empty(t, f.Keys)
 }
