@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -57,8 +59,14 @@ func newTables(cfg aws.Config) tables {
 	return tables{c.GetItem, c.PutItem, c.UpdateItem, c.DeleteItem, c.Query, c.BatchGetItem, c.TransactWriteItems}
 }
 
+// poolTimeout bounds one attempt at the user pool, which hashes passwords and sends mails before it answers.
+const poolTimeout = 4 * time.Second
+
 func newPool(cfg aws.Config) pool {
-	c := cognitoidentityprovider.NewFromConfig(cfg)
+	c := cognitoidentityprovider.NewFromConfig(cfg, func(o *cognitoidentityprovider.Options) {
+		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(poolTimeout)
+		o.RetryMaxAttempts = 2
+	})
 	return pool{c.SignUp, c.ConfirmSignUp, c.ResendConfirmationCode, c.AdminInitiateAuth, c.DescribeUserPoolClient}
 }
 
