@@ -85,8 +85,13 @@ func (c *cloud) createTable(t *testing.T, table service.Table) {
 			in.KeySchema = append(in.KeySchema, types.KeySchemaElement{AttributeName: aws.String(name), KeyType: []types.KeyType{types.KeyTypeHash, types.KeyTypeRange}[i]})
 		}
 	}
-	_, err := dynamodb.NewFromConfig(c.operator()).CreateTable(t.Context(), in)
+	db := dynamodb.NewFromConfig(c.operator())
+	_, err := db.CreateTable(t.Context(), in)
 	require.NoError(t, err)
+	t.Cleanup(func() { // the test may run again on the same moto
+		_, err := db.DeleteTable(context.WithoutCancel(t.Context()), &dynamodb.DeleteTableInput{TableName: &table.Key})
+		require.NoError(t, err)
+	})
 }
 
 // createPool makes the pool and its client as the deployment does, and returns their ids.
@@ -134,11 +139,11 @@ func TestOnTheLocalCloud(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
 	pool, client := c.createPool(t)
-	v := values(generous, map[string]string{"USER_POOL_ID": pool, "USER_POOL_CLIENT_ID": client, "KEY_ARN_PII": c.createKey(t),
-		"LIMITER_BUDGET_MS": "5000"}) // the emulator shares two cores with all tests
 	secrets := secretsmanager.NewFromConfig(c.operator())
-	made, err := secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String(v.Secret("jwt"))})
+	made, err := secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("jwt-" + pool)})
 	require.NoError(t, err)
+	v := values(generous, map[string]string{"USER_POOL_ID": pool, "USER_POOL_CLIENT_ID": client, "KEY_ARN_PII": c.createKey(t),
+		"SECRET_ARN_JWT": *made.ARN, "LIMITER_BUDGET_MS": "5000"}) // the emulator shares two cores with all tests
 	keys := store.NewTable(store.Open(c.operator(), store.Options{}), "signing-keys")
 	for _, first := range []bool{true, false} {
 		provisioned, err := token.Provision(t.Context(), secrets, *made.ARN, keys, time.Now())
