@@ -2,7 +2,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 
@@ -18,7 +17,7 @@ import (
 )
 
 func main() {
-	handler, err := build(context.Background(), os.LookupEnv)
+	handler, err := build(os.LookupEnv)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -26,13 +25,13 @@ func main() {
 	lambda.Start(handler)
 }
 
-func build(ctx context.Context, lookup func(string) (string, bool)) (lambda.Handler, error) {
+func build(lookup func(string) (string, bool)) (lambda.Handler, error) {
 	f, _ := catalog.Transactions().Function("transactions-api")
 	values, err := environ.Read(f, lookup)
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := awsconfig.Load(ctx)
+	cfg, err := awsconfig.Load(lookup)
 	if err != nil {
 		return nil, err
 	}
