@@ -219,28 +219,52 @@ func TestLeastPrivilegeRoleSplits(t *testing.T) {
 
 func policiesOf(list []pulumi.Resource) []pulumi.Resource { return list[:len(list)/2] }
 
-func TestLeastPrivilegeRoleStaysInlineAtTheLimit(t *testing.T) {
+// sized is a grant whose statement has n characters; it sorts by its letter.
+func sized(letter string, n int) components.Grant {
+	g := grant("dynamodb:GetItem", table(0))
+	fixed := len(fmt.Sprintf(`{"Action":["dynamodb:GetItem"],"Condition":{"StringLike":{"dynamodb:Select":[""]}},"Effect":"Allow","Resource":["%s"]}`, table(0).Shape()))
+	g.Conditions = []components.Condition{{Test: "StringLike", Key: "dynamodb:Select", Values: []components.Text{components.Known(strings.Repeat(letter, n-fixed))}}}
+	return g
+}
+
+// around is what a document has beside its statements, of which it has n.
+func around(n int) int { return len(`{"Statement":[],"Version":"2012-10-17"}`) + n - 1 }
+
+func TestLeastPrivilegeRoleLimitsAreExact(t *testing.T) {
 	t.Parallel()
-	n := 1
-	for inlineSize(n+1) <= 10240 {
-		n++
+	cases := map[string]struct {
+		grants          []components.Grant
+		inline, managed int
+	}{
+		"inline, full":     {[]components.Grant{sized("a", 5000), sized("b", 10240-around(2)-5000)}, 1, 0},
+		"inline, one over": {[]components.Grant{sized("a", 5000), sized("b", 10241-around(2)-5000)}, 0, 2},
+		"managed, two fit exactly": {[]components.Grant{
+			sized("a", 3000), sized("b", 6144-around(2)-3000), sized("c", 6144-around(1))}, 0, 2},
+		"managed, two are one over": {[]components.Grant{
+			sized("a", 3000), sized("b", 6145-around(2)-3000), sized("c", 6144-around(1))}, 0, 3},
 	}
-	for grants, inline := range map[int]int{n: 1, n + 1: 0} {
-		r := record(t, func(ctx *pulumi.Context) error {
-			_, err := roleWith(ctx, distinctGrants(grants)...)
-			return err
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := record(t, func(ctx *pulumi.Context) error {
+				_, err := roleWith(ctx, c.grants...)
+				return err
+			})
+			assert.Len(t, r.OfType("aws:iam/rolePolicy:RolePolicy"), c.inline)
+			assert.Len(t, r.OfType("aws:iam/policy:Policy"), c.managed)
 		})
-		assert.Len(t, r.OfType("aws:iam/rolePolicy:RolePolicy"), inline, "%d grants", grants)
 	}
 }
 
-// inlineSize measures the policy of distinctGrants without the code under test.
-func inlineSize(n int) int {
-	size := len(`{"Statement":[],"Version":"2012-10-17"}`) + n - 1
-	for i := range n {
-		size += len(fmt.Sprintf(`{"Action":["dynamodb:GetItem"],"Condition":{"StringEquals":{"dynamodb:Select":["%d"]}},"Effect":"Allow","Resource":["%s"]}`, i, table(i).Shape()))
+func TestLeastPrivilegeRoleRefusesAStatementThatFitsNowhere(t *testing.T) {
+	t.Parallel()
+	for over, refused := range map[int]bool{0: false, 1: true} {
+		_, err := componenttest.Record(func(ctx *pulumi.Context) error {
+			_, err := roleWith(ctx, sized("a", 6144-around(1)+over), sized("b", 6000))
+			return err
+		})
+		assert.Equal(t, refused, err != nil, "%d over: %v", over, err)
 	}
-	return size
 }
 
 func TestLeastPrivilegeRoleRetain(t *testing.T) {
