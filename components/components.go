@@ -176,7 +176,8 @@ func begin(component, name string, place Place, tags map[string]string) *checker
 
 // register registers the component itself and gives the options of its
 // children. inputs are plain values, so that a component never depends on its
-// own children.
+// own children. The component's output fields are assigned after it: the SDK
+// replaces what they held before with outputs that nothing resolves.
 func register(ctx *pulumi.Context, component, name string, inputs pulumi.Map, r pulumi.ComponentResource, opts []pulumi.ResourceOption) (pulumi.ResourceOption, error) {
 	if err := ctx.RegisterComponentResourceV2(typePrefix+component, name, inputs, r, opts...); err != nil {
 		return nil, fmt.Errorf("%s %q: %w", component, name, err)

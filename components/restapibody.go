@@ -76,8 +76,8 @@ func (args *RestApiArgs) integration(id string) map[string]any {
 	}
 }
 
-// bearerPattern is a bearer token of three base64url parts, as a signed JWT has them (RFC 7515).
-const bearerPattern = `^Bearer [A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$`
+// authorizationPattern matches a bearer token of three base64url parts, as a signed JWT has them (RFC 7515).
+const authorizationPattern = `^Bearer [A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$`
 
 func (args *RestApiArgs) securitySchemes() map[string]any {
 	schemes := map[string]any{}
@@ -86,7 +86,7 @@ func (args *RestApiArgs) securitySchemes() map[string]any {
 			"type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authtype": "custom",
 			"x-amazon-apigateway-authorizer": map[string]any{
 				"type": "token", "authorizerUri": a.Function.invokeURI(), "identitySource": "method.request.header.Authorization",
-				"identityValidationExpression": bearerPattern, "authorizerResultTtlInSeconds": a.ResultTTLSeconds,
+				"identityValidationExpression": authorizationPattern, "authorizerResultTtlInSeconds": a.ResultTTLSeconds,
 			},
 		}
 	}

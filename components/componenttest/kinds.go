@@ -2,6 +2,7 @@ package componenttest
 
 import (
 	"regexp"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
@@ -45,66 +46,77 @@ var kinds = map[string]kind{
 
 // computed gives the id and the outputs that AWS gives a resource.
 func computed(token, logical string, inputs resource.PropertyMap) (string, map[string]resource.PropertyValue) {
-	arn := func(service, rest string) string {
-		return "arn:aws:" + service + ":" + Region + ":" + Account + ":" + rest
-	}
-	text := resource.NewProperty[string]
 	input := func(key resource.PropertyKey) string {
 		if v, ok := inputs[key]; ok && v.IsString() {
 			return v.StringValue()
 		}
 		return ""
 	}
+	id, texts := identity(token, logical, input)
 	outputs := map[string]resource.PropertyValue{}
-	id := logical + "-id"
-	physical := input("name")
+	for k, v := range texts {
+		outputs[k] = resource.NewProperty(v)
+	}
+	if strings.HasSuffix(token, ":UserPoolClient") {
+		outputs["clientSecret"] = resource.MakeSecret(resource.NewProperty(digits(52, "secret", input("name"))))
+	}
+	return id, outputs
+}
+
+func regional(service, rest string) string {
+	return "arn:aws:" + service + ":" + Region + ":" + Account + ":" + rest
+}
+
+func global(rest string) string { return "arn:aws:iam::" + Account + ":" + rest }
+
+// identity gives ids and ARNs of the form that AWS gives.
+func identity(token, logical string, input func(resource.PropertyKey) string) (string, map[string]string) {
+	name := input("name")
 	switch token {
 	case "aws:kms/key:Key":
 		h := digits(32, token, logical)
-		id = h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
-		outputs["keyId"], outputs["arn"] = text(id), text(arn("kms", "key/"+id))
+		id := h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+		return id, map[string]string{"keyId": id, "arn": regional("kms", "key/"+id)}
 	case "aws:secretsmanager/secret:Secret":
-		id = arn("secretsmanager", "secret:"+physical+"-"+digits(6, token, physical))
-		outputs["arn"] = text(id)
+		arn := regional("secretsmanager", "secret:"+name+"-"+digits(6, token, name))
+		return arn, map[string]string{"arn": arn}
 	case "aws:dynamodb/table:Table":
-		id = physical
-		outputs["arn"] = text(arn("dynamodb", "table/"+id))
-		outputs["streamArn"] = text("")
-		if input("streamViewType") != "" {
-			outputs["streamArn"] = text(arn("dynamodb", "table/"+id+"/stream/2026-01-01T00:00:00.000"))
-		}
+		return name, map[string]string{"arn": regional("dynamodb", "table/"+name), "streamArn": streamARN(name, input("streamViewType"))}
 	case "aws:iam/role:Role":
-		id = physical
 		if prefix := input("namePrefix"); prefix != "" {
-			id = prefix + "20260101000000000000000001"
-			outputs["name"] = text(id)
+			name = prefix + "20260101000000000000000001"
 		}
-		outputs["arn"] = text("arn:aws:iam::" + Account + ":role/" + id)
+		return name, map[string]string{"name": name, "arn": global("role/" + name)}
 	case "aws:iam/policy:Policy":
-		id = "arn:aws:iam::" + Account + ":policy/" + physical
-		outputs["arn"] = text(id)
+		return global("policy/" + name), map[string]string{"arn": global("policy/" + name)}
 	case "aws:cloudwatch/logGroup:LogGroup":
-		id = physical
-		outputs["arn"] = text(arn("logs", "log-group:"+id))
+		return name, map[string]string{"arn": regional("logs", "log-group:"+name)}
 	case "aws:lambda/function:Function":
-		id = physical
-		outputs["arn"], outputs["version"] = text(arn("lambda", "function:"+id)), text("1")
+		return name, map[string]string{"arn": regional("lambda", "function:"+name), "version": "1"}
 	case "aws:lambda/alias:Alias":
-		id = arn("lambda", "function:"+input("functionName")+":"+physical)
-		outputs["arn"] = text(id)
-		outputs["invokeArn"] = text("arn:aws:apigateway:" + Region + ":lambda:path/2015-03-31/functions/" + id + "/invocations")
+		arn := regional("lambda", "function:"+input("functionName")+":"+name)
+		return arn, map[string]string{"arn": arn, "invokeArn": "arn:aws:apigateway:" + Region + ":lambda:path/2015-03-31/functions/" + arn + "/invocations"}
 	case "aws:apigateway/restApi:RestApi":
-		id = digits(10, token, physical)
-		outputs["executionArn"] = text(arn("execute-api", id))
+		id := digits(10, token, name)
+		return id, map[string]string{"executionArn": regional("execute-api", id)}
 	case "aws:apigateway/stage:Stage":
-		outputs["invokeUrl"] = text("https://" + input("restApi") + ".execute-api." + Region + ".amazonaws.com/" + input("stageName"))
-		outputs["arn"] = text("arn:aws:apigateway:" + Region + "::/restapis/" + input("restApi") + "/stages/" + input("stageName"))
+		api, stage := input("restApi"), input("stageName")
+		return "ags-" + api + "-" + stage, map[string]string{
+			"invokeUrl": "https://" + api + ".execute-api." + Region + ".amazonaws.com/" + stage,
+			"arn":       "arn:aws:apigateway:" + Region + "::/restapis/" + api + "/stages/" + stage,
+		}
 	case "aws:cognito/userPool:UserPool":
-		id = Region + "_" + digits(9, token, physical)
-		outputs["arn"] = text(arn("cognito-idp", "userpool/"+id))
+		id := Region + "_" + digits(9, token, name)
+		return id, map[string]string{"arn": regional("cognito-idp", "userpool/"+id)}
 	case "aws:cognito/userPoolClient:UserPoolClient":
-		id = digits(26, token, physical)
-		outputs["clientSecret"] = resource.MakeSecret(text(digits(52, "secret", physical)))
+		return digits(26, token, name), nil
 	}
-	return id, outputs
+	return logical + "-id", nil
+}
+
+func streamARN(table, view string) string {
+	if view == "" {
+		return ""
+	}
+	return regional("dynamodb", "table/"+table+"/stream/2026-01-01T00:00:00.000")
 }
