@@ -170,9 +170,12 @@ func (c *Cloud) run(p *Project, deployed *deployment.Deployment) error {
 	if err != nil {
 		return err
 	}
+	dir := filepath.Join(p.Dir(), "functions")
+	if err := emptyDir(dir); err != nil {
+		return err
+	}
 	c.runtime, err = lambda.New(context.Background(), lambda.Config{
-		Functions: functions, Credentials: c.account.Front.Credentials, Endpoint: c.account.URL,
-		Dir: filepath.Join(p.Dir(), "functions"), Logs: c.status.log,
+		Functions: functions, Credentials: c.account.Front.Credentials, Endpoint: c.account.URL, Dir: dir, Logs: c.status.log,
 	})
 	if err != nil {
 		return err

@@ -91,7 +91,8 @@ func read(res *http.Response) (Answer, error) {
 		return a, err
 	}
 	media, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")) // an empty or broken header is not JSON
-	if media != "application/json" && media != "application/problem+json" {
+	// API Gateway calls an answer without a body application/json as well.
+	if len(text) == 0 || (media != "application/json" && media != "application/problem+json") {
 		return a, nil
 	}
 	if err := json.Unmarshal(text, &a.Body); err != nil {

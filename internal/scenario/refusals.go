@@ -54,7 +54,7 @@ func (r *run) refusals() {
 		{"a page of another origin", foreign, 403, "origin_not_allowed"},
 		{"wrong password", Request{Method: "POST", Path: "/v1/auth/login", Body: map[string]any{"email": r.anna.Email, "password": "not the password"}}, 401, "invalid_credentials"},
 		{"login of nobody", Request{Method: "POST", Path: "/v1/auth/login", Body: map[string]any{"email": "nobody@expenzez.example", "password": "not the password"}}, 401, "invalid_credentials"},
-		{"wrong code", Request{Method: "POST", Path: "/v1/auth/confirm", Body: map[string]any{"email": r.anna.Email, "code": "000000"}}, 400, "invalid_code"},
+		{"wrong code", Request{Method: "POST", Path: "/v1/auth/confirm", Body: map[string]any{"email": r.anna.Email, "code": "000000"}}, 400, "validation_failed"},
 	}
 	for _, c := range cases {
 		r.step("refused: "+c.name, func() error { return r.refused(r.bens, c.send, c.status, c.code) })

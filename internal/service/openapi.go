@@ -25,7 +25,8 @@ func OpenAPI(b Backend, title, version string) map[string]any {
 			collect(models, r.Response)
 		}
 	}
-	schemas := map[string]any{"Problem": schema(problem)}
+	collect(models, &problem)
+	schemas := map[string]any{}
 	for name, m := range models {
 		schemas[name] = schema(*m)
 	}
@@ -48,8 +49,13 @@ const SecurityScheme = "user"
 // problem is RFC 9457's problem object with our members; errors of the gateway have the same shape.
 var problem = Model{Name: "Problem", Fields: []Field{
 	{Name: "type", Type: String, Required: true}, {Name: "title", Type: String, Required: true},
-	{Name: "status", Type: Integer, Required: true}, {Name: "code", Type: String, Required: true},
-	{Name: "detail", Type: String}, {Name: "instance", Type: String},
+	{Name: "status", Type: Integer}, {Name: "code", Type: String, Required: true, Does: "Stable, for programs."},
+	{Name: "detail", Type: String, Does: "For people."}, {Name: "instance", Type: String, Does: "The request's id."},
+	{Name: "retryable", Type: Boolean, Does: "Whether the same request may succeed later."},
+	{Name: "errors", Type: Array, Model: &Model{Name: "ProblemField", Fields: []Field{
+		{Name: "pointer", Type: String, Does: "Where in the body (RFC 6901)."}, {Name: "parameter", Type: String, Does: "Which parameter of the query."},
+		{Name: "code", Type: String, Required: true}, {Name: "detail", Type: String},
+	}}},
 }}
 
 func operation(r Route) map[string]any {

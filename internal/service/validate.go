@@ -209,7 +209,7 @@ func (v *checker) model(at string, m *Model) {
 		return
 	}
 	v.models[m.Name] = content
-	if !regexp.MustCompile(`^[A-Z][A-Za-z0-9]*$`).MatchString(m.Name) || m.Name == problem.Name {
+	if !regexp.MustCompile(`^[A-Z][A-Za-z0-9]*$`).MatchString(m.Name) || strings.HasPrefix(m.Name, problem.Name) {
 		v.problem("%s: model name %q is not an upper camel case name of its own", at, m.Name)
 	}
 	names := map[string]bool{}

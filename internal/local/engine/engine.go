@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
@@ -39,12 +40,17 @@ type Options struct {
 
 // Engine is one stack in one folder. It is not safe for concurrent use: the engine locks the stack.
 type Engine struct {
-	stack auto.Stack
-	dir   string
+	stack   auto.Stack
+	options Options
 }
 
 // Open prepares the folder and selects the stack, creating it when the folder is new.
 func Open(ctx context.Context, o Options) (*Engine, error) {
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	o.Dir = dir
 	if err := prepare(o); err != nil {
 		return nil, err
 	}
@@ -57,7 +63,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pulumi stack %s: %w", o.Environment, err)
 	}
-	return &Engine{stack: stack, dir: o.Dir}, nil
+	return &Engine{stack: stack, options: o}, nil
 }
 
 // prepare copies the project and the stack's configuration, less what binds them to another backend's secrets.
@@ -100,7 +106,8 @@ func environment(o Options, host []string) map[string]string {
 		}
 	}
 	own := map[string]string{
-		"PULUMI_BACKEND_URL":                            "file://" + filepath.Join(absolute(o.Dir), "state"),
+		"PULUMI_HOME":                                   filepath.Join(o.Dir, "home"),
+		"PULUMI_BACKEND_URL":                            "file://" + filepath.Join(o.Dir, "state"),
 		"PULUMI_CONFIG_PASSPHRASE":                      passphrase,
 		"PULUMI_DEBUG_PROVIDERS":                        "aws:" + strconv.Itoa(o.ProviderPort),
 		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION":   "true",
@@ -112,13 +119,6 @@ func environment(o Options, host []string) map[string]string {
 	}
 	maps.Copy(vars, own)
 	return vars
-}
-
-func absolute(dir string) string {
-	if a, err := filepath.Abs(dir); err == nil {
-		return a
-	}
-	return dir
 }
 
 // Changes counts the operations of an update by name: create, update, replace, delete, same …
@@ -138,6 +138,7 @@ type Operation struct {
 
 // Preview shows what an update would do, writing the engine's own diff to out. Operations are sorted by URN.
 func (e *Engine) Preview(ctx context.Context, out io.Writer) ([]Operation, Changes, error) {
+	w := &lockedWriter{w: out}
 	stream := make(chan events.EngineEvent)
 	collected := make(chan []Operation, 1)
 	go func() {
@@ -150,7 +151,7 @@ func (e *Engine) Preview(ctx context.Context, out io.Writer) ([]Operation, Chang
 		slices.SortFunc(all, func(a, b Operation) int { return strings.Compare(a.URN, b.URN) })
 		collected <- all
 	}()
-	res, err := e.stack.Preview(ctx, optpreview.ProgressStreams(out), optpreview.ErrorProgressStreams(out), optpreview.Diff(),
+	res, err := e.stack.Preview(ctx, optpreview.ProgressStreams(w), optpreview.ErrorProgressStreams(w), optpreview.Diff(),
 		optpreview.SuppressProgress(), optpreview.EventStreams(stream))
 	if err != nil {
 		return nil, nil, failure("preview", err)
@@ -164,7 +165,8 @@ func (e *Engine) Preview(ctx context.Context, out io.Writer) ([]Operation, Chang
 
 // Up deploys the program, writing the engine's progress to out.
 func (e *Engine) Up(ctx context.Context, out io.Writer) (Changes, error) {
-	res, err := e.stack.Up(ctx, optup.ProgressStreams(out), optup.ErrorProgressStreams(out), optup.SuppressProgress(), optup.SuppressOutputs())
+	w := &lockedWriter{w: out}
+	res, err := e.stack.Up(ctx, optup.ProgressStreams(w), optup.ErrorProgressStreams(w), optup.SuppressProgress(), optup.SuppressOutputs())
 	if err != nil {
 		return nil, failure("up", err)
 	}
@@ -173,7 +175,8 @@ func (e *Engine) Up(ctx context.Context, out io.Writer) (Changes, error) {
 
 // Refresh reads what is really there into the state.
 func (e *Engine) Refresh(ctx context.Context, out io.Writer) (Changes, error) {
-	res, err := e.stack.Refresh(ctx, optrefresh.ProgressStreams(out), optrefresh.ErrorProgressStreams(out), optrefresh.SuppressProgress())
+	w := &lockedWriter{w: out}
+	res, err := e.stack.Refresh(ctx, optrefresh.ProgressStreams(w), optrefresh.ErrorProgressStreams(w), optrefresh.SuppressProgress())
 	if err != nil {
 		return nil, failure("refresh", err)
 	}
@@ -182,7 +185,8 @@ func (e *Engine) Refresh(ctx context.Context, out io.Writer) (Changes, error) {
 
 // Destroy deletes everything; protected resources make it fail with nothing deleted.
 func (e *Engine) Destroy(ctx context.Context, out io.Writer) (Changes, error) {
-	res, err := e.stack.Destroy(ctx, optdestroy.ProgressStreams(out), optdestroy.ErrorProgressStreams(out), optdestroy.SuppressProgress())
+	w := &lockedWriter{w: out}
+	res, err := e.stack.Destroy(ctx, optdestroy.ProgressStreams(w), optdestroy.ErrorProgressStreams(w), optdestroy.SuppressProgress())
 	if err != nil {
 		return nil, failure("destroy", err)
 	}
@@ -207,17 +211,24 @@ func (e *Engine) Outputs(ctx context.Context) (map[string]any, error) {
 	return all, nil
 }
 
-// Export is the state as `pulumi stack export` gives it: secret values are ciphertext.
+// Export is the state as `pulumi stack export` gives it: secret values are ciphertext. (The Automation API's own
+// export shows them.)
 func (e *Engine) Export(ctx context.Context) ([]byte, error) {
-	state, err := e.stack.Export(ctx)
+	out, stderr, _, err := e.options.CLI.Run(ctx, e.options.Dir, nil, nil, nil, pairs(environment(e.options, os.Environ())),
+		"stack", "export", "--stack", e.options.Environment)
 	if err != nil {
-		return nil, failure("stack export", err)
+		return nil, fmt.Errorf("pulumi stack export: %w: %s", err, strings.TrimSpace(stderr))
 	}
-	all, err := json.MarshalIndent(state, "", "    ")
-	if err != nil {
-		return nil, fmt.Errorf("stack export: %w", err)
+	return []byte(out), nil
+}
+
+func pairs(vars map[string]string) []string {
+	var all []string
+	for name, value := range vars {
+		all = append(all, name+"="+value)
 	}
-	return all, nil
+	slices.Sort(all)
+	return all
 }
 
 func changesOf(counts *map[string]int) Changes {
@@ -244,4 +255,16 @@ func FindCLI(root string) (auto.PulumiCommand, error) {
 		}
 	}
 	return nil, ErrNoCLI
+}
+
+// lockedWriter lets the engine's output and its errors arrive from two goroutines.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
 }
