@@ -98,9 +98,9 @@ func (r Records) Once(ctx context.Context, tx store.Transactor, req Request, ans
 	})
 	// The record is last, so that a refused write keeps its index.
 	err = store.Transact(ctx, tx, "", append(writes[:len(writes):len(writes)], record)...)
-	var cancelled *store.CancelledError
-	if errors.As(err, &cancelled) {
-		if old, refused := cancelled.Refused(len(writes)); refused {
+	var canceled *store.CancelledError
+	if errors.As(err, &canceled) {
+		if old, refused := canceled.Refused(len(writes)); refused {
 			return r.replay(ctx, req, old)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -108,6 +109,30 @@ func TestDecisionsAreThoseOfTheModel(t *testing.T) {
 			}
 			if v.Allowed {
 				log = append(log, k)
+			}
+		}
+	})
+}
+
+// Whatever the times between requests, a counter holds no slot that is out of use: two sandboxes whose clocks are a slot
+// apart leave at most the eleven that count and one on each side.
+func TestTheItemHoldsOnlySlotsInUse(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		db, updater := memory()
+		f := newFleet(t, updater, 5, 499*time.Millisecond, -499*time.Millisecond)
+		for _, step := range rapid.SliceOfN(rapid.Custom(drawStep), 1, 60).Draw(t, "steps") {
+			f.advance(step.after)
+			if _, err := f.sandboxes[step.callers%2].Count(testContext, []rest.Count{api("ada")}); err != nil {
+				t.Fatal(err)
+			}
+			item := db.Items(tableName)[0]
+			last := store.Read(item).N("lk")
+			for name := range item {
+				slot, err := strconv.ParseInt(strings.TrimPrefix(name, "s"), 10, 64)
+				if err == nil && (slot < last-11 || slot > last+1) {
+					t.Fatalf("slot %d is %d from the last", slot, slot-last)
+				}
 			}
 		}
 	})

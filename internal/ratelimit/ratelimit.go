@@ -1,7 +1,7 @@
 // Package ratelimit admits a caller at most so often in any window of time, over all sandboxes of all functions.
 //
 // A counter is one DynamoDB item with a ring of named slots, ten for a window, that every sandbox adds to with one
-// unconditional-looking UpdateItem and reads back in the same call. A request is admitted when all that counts, its own
+// UpdateItem and reads back in the same call. A request is admitted when all that counts, its own
 // addition included, is within the limit; so while the store answers, never more than the limit is admitted in any window
 // less twice the clock skew (of up to half a slot), however many sandboxes ask at once. The price is that a request
 // counts for up to a slot longer than the window: the rate that can be kept up is 10/11 of the limit.
@@ -177,37 +177,31 @@ func (l *Limiter) one(ctx, inTime context.Context, c check) result {
 	return r
 }
 
-// count adds the request to its counter. The counter may be absent, in use, blocked or idle; only the last takes a second
-// call, and when another sandbox is first with it, the counter is in use.
+// count adds the request to its counter. The counter may be absent, in use, blocked or idle; only an idle one takes a
+// second call.
 func (l *Limiter) count(ctx context.Context, c check) (result, error) {
-	for range 2 {
-		out, err := l.table.UpdateItem(ctx, c.policy.count(c.key, c.k))
-		var refused *store.ConditionFailedError
-		if errors.As(err, &refused) {
-			old, err := parse(refused.Old)
-			if err != nil {
-				return result{}, err
-			}
-			if old.last >= c.k-slots-1 {
-				return c.blockedBy(old)
-			}
-			out, err = l.table.UpdateItem(ctx, c.restart(c.key, c.k, old))
-			if errors.Is(err, store.ErrConditionFailed) {
-				continue
-			}
-			if err != nil {
-				return result{}, err
-			}
-		} else if err != nil {
-			return result{}, err
-		}
-		n, err := parse(out.Attributes)
+	out, err := l.table.UpdateItem(ctx, c.count(c.key, c.k))
+	var refused *store.ConditionFailedError
+	if errors.As(err, &refused) {
+		old, err := parse(refused.Old)
 		if err != nil {
 			return result{}, err
 		}
-		return l.settle(ctx, c, n.ring), nil
+		if old.last >= c.k-slots-1 {
+			return c.blockedBy(old)
+		}
+		out, err = l.table.UpdateItem(ctx, c.restart(c.key, c.k, old))
+		if err != nil {
+			return result{}, err
+		}
+	} else if err != nil {
+		return result{}, err
 	}
-	return result{}, errors.New("the counter changes too fast")
+	n, err := parse(out.Attributes)
+	if err != nil {
+		return result{}, err
+	}
+	return l.settle(ctx, c, n.ring), nil
 }
 
 // blockedBy reads the refusal of a counter in use.

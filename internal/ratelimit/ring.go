@@ -22,8 +22,8 @@ const slots = 10
 
 // A counter's item has these attributes beside its key pk: s<slot> with the requests counted in a slot, lk with the slot
 // that was written last, bu with the first slot in which there is room again, and ttl.
-// No name in it is older than lk-slots-1: one slot more than the window, so that a sandbox whose clock is up to a slot
-// behind still finds what it needs.
+// No name in it is older than lk-slots-1: one slot more than counts, so that a sandbox whose clock is up to a slot behind
+// counts what it should.
 
 // policy is a limit with what follows from it.
 type policy struct {
@@ -140,8 +140,8 @@ func (p policy) count(pk string, k int64) *dynamodb.UpdateItemInput {
 		store.Item{":guard": store.N(k - slots - 1)})
 }
 
-// restart is count for a counter that was idle for longer than its window: it drops every slot that went out of use, and
-// the block. It is refused when the counter was written since.
+// restart is count for a counter that was idle for longer than its window: it drops every slot that went out of use. It
+// needs no condition: those slots are never written again, and others that restart it at the same time add to it too.
 func (p policy) restart(pk string, k int64, c counter) *dynamodb.UpdateItemInput {
 	stale := []string{"bu"}
 	for slot := range c.ring {
@@ -149,20 +149,23 @@ func (p policy) restart(pk string, k int64, c counter) *dynamodb.UpdateItemInput
 			stale = append(stale, slotName(slot))
 		}
 	}
-	return p.add(pk, k, stale, "lk = :seen", store.Item{":seen": store.N(c.last)})
+	return p.add(pk, k, stale, "", store.Item{})
 }
 
 func (p policy) add(pk string, k int64, stale []string, condition string, values store.Item) *dynamodb.UpdateItemInput {
 	values[":k"], values[":one"], values[":ttl"] = store.N(k), store.N(1), store.N(p.expires(k))
-	return &dynamodb.UpdateItemInput{
+	in := &dynamodb.UpdateItemInput{
 		Key: keyed(pk),
 		UpdateExpression: aws.String("ADD " + slotName(k) + " :one SET lk = :k, #ttl = :ttl REMOVE " +
 			strings.Join(stale, ", ")),
-		ConditionExpression:       aws.String(condition),
 		ExpressionAttributeNames:  map[string]string{"#ttl": "ttl"},
 		ExpressionAttributeValues: values,
 		ReturnValues:              types.ReturnValueAllNew,
 	}
+	if condition != "" {
+		in.ConditionExpression = aws.String(condition)
+	}
+	return in
 }
 
 // refund takes a request that found no room out of slot k again and blocks the counter until there is some. It is
