@@ -24,18 +24,29 @@ const usage = `expenzez operates the backend.
 Run it in the checkout.
 `
 
-func main() {
+func main() { os.Exit(start(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// start runs a command until it ends or is interrupted, and gives the exit status: 130 where an interrupt cut short
+// what would have ended by itself.
+func start(args []string, out, problems io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout)
-	canceled := ctx.Err() != nil
-	stop()
+	defer stop()
+	err := run(ctx, args, out)
 	switch {
-	case canceled:
-		fmt.Fprintln(os.Stderr, "\nstopped; nothing is left running")
-		os.Exit(130)
+	case ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)):
+		_, _ = fmt.Fprintln(problems, "\nstopped; nothing is left running")
+		if err == nil {
+			return 0
+		}
+		return 130
+	case ctx.Err() != nil:
+		_, _ = fmt.Fprintln(problems, "\nstopped:", err)
+		return 130
 	case err != nil:
-		fmt.Fprintln(os.Stderr, "expenzez:", err)
-		os.Exit(1)
+		_, _ = fmt.Fprintln(problems, "expenzez:", err)
+		return 1
+	default:
+		return 0
 	}
 }
 
