@@ -4,12 +4,23 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"regexp"
 	"time"
 )
 
-// pattern is the text of the identifiers that we make.
-var pattern = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+// wellFormed tells whether a text can be an identifier that we made. Only those are looked for.
+func wellFormed(id string) bool {
+	if len(id) != 36 || id[14] != '7' || id[19] != '8' && id[19] != '9' && id[19] != 'a' && id[19] != 'b' {
+		return false
+	}
+	for i, c := range []byte(id) {
+		dash := i == 8 || i == 13 || i == 18 || i == 23
+		digit := c >= '0' && c <= '9' || c >= 'a' && c <= 'f'
+		if dash != (c == '-') || !dash && !digit {
+			return false
+		}
+	}
+	return true
+}
 
 // newID makes a UUID of version 7 (RFC 9562 §5.7): the milliseconds of now, then 74 random bits.
 func newID(now time.Time, random io.Reader) (string, error) {

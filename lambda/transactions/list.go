@@ -121,7 +121,7 @@ func (f filter) position(cursor string) (string, bool) {
 	}
 	tag, position := string(b[:tagBytes]), string(b[tagBytes:])
 	date, id, _ := strings.Cut(position, "#")
-	if _, err := time.Parse(time.DateOnly, date); err != nil || !pattern.MatchString(id) {
+	if _, err := time.Parse(time.DateOnly, date); err != nil || !wellFormed(id) {
 		return "", false
 	}
 	return position, strings.HasPrefix(date, f.month) && tag == f.tag(position)

@@ -86,7 +86,7 @@ func (a *api) get(ctx context.Context, r *rest.Request) (rest.Response, error) {
 // read is the transaction that the path names, of the caller.
 func (a *api) read(ctx context.Context, r *rest.Request) (record, error) {
 	id := r.Path("id")
-	if !pattern.MatchString(id) {
+	if !wellFormed(id) {
 		return record{}, errNotFound
 	}
 	out, err := a.t.Transactions.GetItem(ctx, &dynamodb.GetItemInput{Key: key(r.Subject, id), ConsistentRead: aws.Bool(true)})
@@ -199,7 +199,7 @@ func notReplaced(found store.Item, rec record) error {
 // remove deletes a transaction.
 func (a *api) remove(ctx context.Context, r *rest.Request) (rest.Response, error) {
 	id := r.Path("id")
-	if !pattern.MatchString(id) {
+	if !wellFormed(id) {
 		return rest.Response{}, errNotFound
 	}
 	_, err := a.t.Transactions.DeleteItem(ctx, &dynamodb.DeleteItemInput{
