@@ -183,9 +183,13 @@ func (e *Engine) Refresh(ctx context.Context, out io.Writer) (Changes, error) {
 	return changesOf(res.Summary.ResourceChanges), nil
 }
 
-// Destroy deletes everything; protected resources make it fail with nothing deleted.
+// Destroy deletes everything. It plans first, as the command does: the plan fails where something is protected, while
+// the deletion itself would already have begun with the rest.
 func (e *Engine) Destroy(ctx context.Context, out io.Writer) (Changes, error) {
 	w := &lockedWriter{w: out}
+	if _, err := e.stack.PreviewDestroy(ctx, optdestroy.ProgressStreams(w), optdestroy.ErrorProgressStreams(w), optdestroy.SuppressProgress()); err != nil {
+		return nil, failure("destroy", err)
+	}
 	res, err := e.stack.Destroy(ctx, optdestroy.ProgressStreams(w), optdestroy.ErrorProgressStreams(w), optdestroy.SuppressProgress())
 	if err != nil {
 		return nil, failure("destroy", err)
