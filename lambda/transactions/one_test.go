@@ -27,47 +27,48 @@ func (w *world) do(t testing.TB, id, who, transaction string, b body) resttest.R
 	return w.Do(t, id, r)
 }
 
-func TestWhatIsNotThere(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	made := w.create(t, ada, nil)
-	cases := map[string]string{
-		"never_made":   "01a3185c-5000-7000-8000-000000000000",
-		"upper_case":   strings.ToUpper(made.ID),
+const never = "01a3185c-5000-7000-8000-000000000000" // an identifier that was never given
+
+// malformed are texts that are no identifiers of ours.
+func malformed() map[string]string {
+	const id = "01a3185c-5000-7abc-8def-000000000000"
+	return map[string]string{
+		"upper_case":   strings.ToUpper(id),
 		"version_4":    "0b6e2f6e-0000-4000-8000-00000000000a",
-		"other_layout": strings.ReplaceAll(made.ID, "-", ""),
-		"variant":      made.ID[:19] + "c" + made.ID[20:],
-		"longer":       made.ID + "0",
-		"shorter":      made.ID[:35],
-		"letter":       made.ID[:35] + "g",
-		"moved_dash":   made.ID[:9] + "-" + made.ID[10:],
-		"no_dash":      made.ID[:8] + "0" + made.ID[9:],
-		"key":          "TX#" + made.ID,
+		"variant":      id[:19] + "c" + id[20:],
+		"other_layout": strings.ReplaceAll(id, "-", ""),
+		"longer":       id + "0",
+		"shorter":      id[:35],
+		"letter":       id[:35] + "g",
+		"extra_dash":   id[:9] + "-" + id[10:],
+		"no_dash":      id[:8] + "0" + id[9:],
+		"slash":        id[:35] + "/",
+		"key":          "TX#" + id,
 		"empty":        "",
 		"wildcard":     "*",
-		"path":         "../" + made.ID,
+		"path":         "../" + id,
 		"huge":         strings.Repeat("a", 5000),
 		"not_utf8":     "\xff\xfe",
 	}
-	for operation, b := range each() {
-		for name, id := range cases {
-			t.Run(operation+"/"+name, func(t *testing.T) {
-				p := w.do(t, operation, ada, id, b).Refused(t, 404, "not_found")
-				require.Equal(t, "There is no such transaction.", p.Detail)
-			})
-		}
-	}
-	require.Equal(t, []shown{made}, w.list(t, ada).Items)
 }
 
-// What is no identifier of ours is not looked for.
-func TestNoCallForAnIdentifierThatIsNone(t *testing.T) {
+func TestWhatIsNotThere(t *testing.T) {
 	t.Parallel()
 	for operation, b := range each() {
 		w := newWorld(t)
-		w.do(t, operation, ada, "nonsense", b).Refused(t, 404, "not_found")
-		for _, used := range w.view.Used() {
-			require.NotEqual(t, "transactions", used.Table, operation)
+		made := w.create(t, ada, nil)
+		p := w.do(t, operation, ada, never, b).Refused(t, 404, "not_found")
+		require.Equal(t, "There is no such transaction.", p.Detail)
+		require.Equal(t, made, w.get(t, ada, made.ID))
+		for name, id := range malformed() {
+			t.Run(operation+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t)
+				require.Equal(t, p, w.do(t, operation, ada, id, b).Refused(t, 404, "not_found"))
+				for _, used := range w.view.Used() {
+					require.NotEqual(t, "transactions", used.Table, "it is not even looked for")
+				}
+			})
 		}
 	}
 }
@@ -80,7 +81,7 @@ func TestAnothersTransactionIsNotThere(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			made := w.create(t, ada, nil)
-			theirs, none := w.do(t, operation, bob, made.ID, b), w.do(t, operation, bob, "01a3185c-5000-7000-8000-000000000000", b)
+			theirs, none := w.do(t, operation, bob, made.ID, b), w.do(t, operation, bob, never, b)
 			theirs.Refused(t, 404, "not_found")
 			require.Equal(t, none.Body, theirs.Body)
 			for name := range none.Headers {

@@ -3,6 +3,7 @@ package transactions_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -10,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/require"
 
@@ -20,6 +23,7 @@ import (
 	"github.com/expenzez/aws-backend/internal/service"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/store/mem"
+	"github.com/expenzez/aws-backend/internal/store/storetest"
 	"github.com/expenzez/aws-backend/internal/telemetry"
 	"github.com/expenzez/aws-backend/lambda/transactions"
 )
@@ -58,28 +62,6 @@ func values(limit string) environ.Values {
 
 const generous = "10000/60" // a limit that no test reaches
 
-// granted is what the function's role may do, from the declaration.
-func granted() []mem.Grant {
-	var all []mem.Grant
-	for _, a := range function().Tables {
-		all = append(all, mem.Grant{Table: a.Table, Index: a.Index, Actions: a.Actions})
-	}
-	return all
-}
-
-// schemas are the declared tables.
-func schemas() []mem.Schema {
-	var all []mem.Schema
-	for _, table := range catalog.Backend().Tables {
-		s := mem.Schema{Name: table.Key, Hash: table.Hash, Range: table.Range}
-		for _, i := range table.Indexes {
-			s.Indexes = append(s.Indexes, mem.Index{Name: i.Key, Hash: i.Hash, Range: i.Range})
-		}
-		all = append(all, s)
-	}
-	return all
-}
-
 // world is the function with everything around it, in memory. A test moves its clock and breaks its parts.
 type world struct {
 	resttest.Client
@@ -102,8 +84,8 @@ func newWorld(t testing.TB) *world { return newWorldWith(t, options{limit: gener
 // people who may record.
 func newWorldWith(t testing.TB, o options) *world {
 	t.Helper()
-	w := &world{now: start, mem: mem.New(schemas()...)}
-	w.view = w.mem.As(granted()...)
+	w := &world{now: start, mem: mem.New(storetest.Schemas(catalog.Backend().Tables)...)}
+	w.view = w.mem.As(storetest.Grants(function().Tables)...)
 	t.Cleanup(func() { require.Empty(t, w.view.Denied(), "something undeclared was tried") })
 	w.db = &breakable{DB: w.view}
 	w.build(t, transactions.Deps{Values: values(o.limit), Tables: transactions.Bind(w.db, values(o.limit)), Tx: w.db, Random: o.random,
@@ -212,6 +194,8 @@ type breakable struct {
 	mu        sync.Mutex
 	fails     map[string]error
 	lost      string
+	short     int32 // at most so many items are in a page; 0: as many as asked for
+	told      bool  // a refusal brought an item that the function may only check
 	meanwhile map[string]func()
 }
 
@@ -240,6 +224,9 @@ func (b *breakable) GetItem(ctx context.Context, in *dynamodb.GetItemInput, o ..
 	if _, err := b.on("GetItem " + *in.TableName); err != nil {
 		return nil, err
 	}
+	if !aws.ToBool(in.ConsistentRead) {
+		return nil, errors.New("a read that may show what was before the caller's own write")
+	}
 	return b.DB.GetItem(ctx, in, o...)
 }
 
@@ -266,6 +253,11 @@ func (b *breakable) Query(ctx context.Context, in *dynamodb.QueryInput, o ...fun
 	if _, err := b.on("Query " + *in.TableName); err != nil {
 		return nil, err
 	}
+	if b.short > 0 {
+		call := *in
+		call.Limit = aws.Int32(min(*in.Limit, b.short))
+		in = &call
+	}
 	return b.DB.Query(ctx, in, o...)
 }
 
@@ -282,6 +274,14 @@ func (b *breakable) TransactWriteItems(ctx context.Context, in *dynamodb.Transac
 		return nil, err
 	}
 	out, err := b.DB.TransactWriteItems(ctx, in, o...)
+	var cancelled *types.TransactionCanceledException
+	if errors.As(err, &cancelled) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for i, reason := range cancelled.CancellationReasons {
+			b.told = b.told || reason.Item != nil && in.TransactItems[i].ConditionCheck != nil
+		}
+	}
 	if lost && err == nil {
 		return b.DB.TransactWriteItems(ctx, in, o...)
 	}

@@ -1,0 +1,30 @@
+package transactions_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/expenzez/aws-backend/internal/store/storetest"
+	"github.com/expenzez/aws-backend/lambda/transactions"
+)
+
+// What the handles let the function do is what is declared for it, in both directions.
+func TestHandlesAreAsDeclared(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, storetest.Declared(function().Tables), storetest.Access(transactions.Tables{}))
+}
+
+// Everything that is declared is used, and nothing else (newWorld): what a test of the function cannot make it do, its
+// role need not allow.
+func TestDeclaredAccessIsUsed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	made := w.create(t, ada, nil)
+	w.get(t, ada, made.ID)
+	w.list(t, ada)
+	w.list(t, ada, "category", "food")
+	require.Equal(t, 200, w.do(t, "changeTransaction", ada, made.ID, body{"version": 1}).Status)
+	require.Equal(t, 204, w.do(t, "deleteTransaction", ada, made.ID, nil).Status)
+	require.Empty(t, storetest.Unused(storetest.Grants(function().Tables), w.view.Used()...))
+}

@@ -1,0 +1,149 @@
+package transactions_test
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/stretchr/testify/require"
+
+	"github.com/expenzez/aws-backend/internal/catalog"
+	local "github.com/expenzez/aws-backend/internal/local/aws"
+	"github.com/expenzez/aws-backend/internal/local/moto"
+	"github.com/expenzez/aws-backend/internal/rest/resttest"
+	"github.com/expenzez/aws-backend/internal/service"
+	"github.com/expenzez/aws-backend/internal/store"
+	"github.com/expenzez/aws-backend/internal/telemetry"
+	"github.com/expenzez/aws-backend/lambda/transactions"
+)
+
+const (
+	accountID = "111122223333"
+	region    = "eu-west-2"
+)
+
+// newCloud is the local AWS API with the declared tables, and the configuration of its operator and of the function.
+func newCloud(t *testing.T) (operator, role aws.Config) {
+	t.Helper()
+	backend, err := moto.Start(t.Context(), moto.Options{Account: accountID, Region: region})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, backend.Close()) })
+	front, err := local.New(local.Config{Backend: backend.URL, Account: accountID, Region: region})
+	require.NoError(t, err)
+	server := httptest.NewServer(front)
+	t.Cleanup(func() { server.Close(); require.NoError(t, front.Close()) })
+	config := func(id, secret, session string) aws.Config {
+		return aws.Config{Region: region, BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider(id, secret, session)}
+	}
+	adminID, adminSecret := front.AdminCredentials()
+	id, secret, session, err := front.Credentials(t.Context(), "arn:aws:iam::"+accountID+":role/expenzez-dev-transactions-api")
+	require.NoError(t, err)
+	operator = config(adminID, adminSecret, "")
+	for _, table := range catalog.Backend().Tables {
+		createTable(t, dynamodb.NewFromConfig(operator), table)
+	}
+	return operator, config(id, secret, session)
+}
+
+func createTable(t *testing.T, db *dynamodb.Client, table service.Table) {
+	t.Helper()
+	in := &dynamodb.CreateTableInput{TableName: &table.Key, BillingMode: types.BillingModePayPerRequest}
+	seen := map[string]bool{}
+	keys := func(names ...string) []types.KeySchemaElement {
+		var all []types.KeySchemaElement
+		for i, name := range names {
+			if name == "" {
+				continue
+			}
+			all = append(all, types.KeySchemaElement{AttributeName: aws.String(name), KeyType: []types.KeyType{types.KeyTypeHash, types.KeyTypeRange}[i]})
+			if !seen[name] {
+				seen[name] = true
+				in.AttributeDefinitions = append(in.AttributeDefinitions, types.AttributeDefinition{AttributeName: aws.String(name), AttributeType: types.ScalarAttributeTypeS})
+			}
+		}
+		return all
+	}
+	in.KeySchema = keys(table.Hash, table.Range)
+	for _, i := range table.Indexes {
+		in.GlobalSecondaryIndexes = append(in.GlobalSecondaryIndexes, types.GlobalSecondaryIndex{IndexName: aws.String(i.Key), KeySchema: keys(i.Hash, i.Range),
+			Projection: &types.Projection{ProjectionType: types.ProjectionTypeAll}})
+	}
+	_, err := db.CreateTable(t.Context(), in)
+	require.NoError(t, err)
+}
+
+// The whole life of transactions on the local AWS API, through the SDK's real client and with the role's credentials.
+func TestOnTheLocalCloud(t *testing.T) {
+	t.Parallel()
+	operator, role := newCloud(t)
+	users := store.NewTable(store.Open(operator, store.Options{}), "users")
+	for who, status := range map[string]string{ada: "active", bob: "active", "carol": "suspended"} {
+		_, err := users.PutItem(t.Context(), &dynamodb.PutItemInput{Item: store.Item{"pk": store.S("USER#" + who), "status": store.S(status)}})
+		require.NoError(t, err)
+	}
+	db := store.Open(role, store.Options{AttemptTimeout: 10 * time.Second})
+	w := &world{now: start}
+	w.build(t, transactions.Deps{Values: values(generous), Tables: transactions.Bind(db, values(generous)), Tx: db,
+		Log: telemetry.New(&w.log, telemetry.Options{}), Now: func() time.Time { return w.now }})
+
+	r := w.creating(ada, fields(nil))
+	replies := together(8, func(int) resttest.Reply { return w.Do(t, "createTransaction", r) })
+	var made shown
+	for _, reply := range replies {
+		require.Equal(t, 201, reply.Status, reply.Body)
+		require.Equal(t, replies[0].Body, reply.Body)
+		reply.Decode(t, &made)
+	}
+	w.Do(t, "createTransaction", w.repeating(ada, "key-00000001", fields(body{"amount": "1"}))).Refused(t, 422, "idempotency_key_reused")
+	w.Do(t, "createTransaction", w.creating("carol", fields(nil))).Refused(t, 403, "account_inactive")
+	w.Do(t, "createTransaction", w.creating("nobody", fields(nil))).Refused(t, 403, "account_inactive")
+	require.Equal(t, page{Items: []shown{made}}, w.list(t, ada))
+
+	w.now = w.now.Add(time.Second)
+	change := w.at(ada, made.ID, body{"version": 1, "amount": "1200", "currency": "JPY", "category": "rent", "date": "2026-10-01", "description": ""})
+	require.Equal(t, 200, w.Do(t, "changeTransaction", change).Status)
+	w.Do(t, "changeTransaction", change).Refused(t, 409, "version_conflict")
+	require.Equal(t, shown{ID: made.ID, Amount: "1200", Currency: "JPY", Category: "rent", Date: "2026-10-01", Version: 2,
+		CreatedAt: "2027-01-15T08:00:00Z", UpdatedAt: "2027-01-15T08:00:01Z"}, w.get(t, ada, made.ID))
+
+	for i, date := range []string{"2026-11-01", "2026-11-30", "2026-12-01", "2026-11-01"} {
+		w.now = w.now.Add(time.Second)
+		w.create(t, ada, body{"date": date, "category": []string{"food", "food-out"}[i%2]})
+		w.create(t, bob, body{"date": date})
+	}
+	for want, query := range map[string][]string{
+		"[2026-12-01 2026-11-30 2026-11-01 2026-11-01 2026-10-01]": nil,
+		"[2026-11-30 2026-11-01 2026-11-01]":                       {"month", "2026-11"},
+		"[2026-12-01 2026-11-01]":                                  {"category", "food"},
+		"[2026-11-01]":                                             {"category", "food", "month", "2026-11"},
+		"[]":                                                       {"category", "foo"},
+	} {
+		require.Equal(t, want, w.paged(t, ada, query))
+	}
+	for operation, b := range each() {
+		w.do(t, operation, bob, made.ID, b).Refused(t, 404, "not_found")
+	}
+	require.Equal(t, 204, w.do(t, "deleteTransaction", ada, made.ID, nil).Status)
+	w.do(t, "deleteTransaction", ada, made.ID, nil).Refused(t, 404, "not_found")
+	w.do(t, "getTransaction", ada, made.ID, nil).Refused(t, 404, "not_found")
+	require.NotContains(t, w.log.String(), `"ERROR"`)
+}
+
+// paged is the dates of a list, read one transaction at a time.
+func (w *world) paged(t *testing.T, who string, query []string) string {
+	t.Helper()
+	all := []string{}
+	p := w.list(t, who, append(query[:len(query):len(query)], "limit", "1")...)
+	for {
+		all = append(all, dates(p)...)
+		if p.NextCursor == "" {
+			return "[" + strings.Join(all, " ") + "]"
+		}
+		p = w.list(t, who, append(query[:len(query):len(query)], "limit", "1", "cursor", p.NextCursor)...)
+	}
+}

@@ -1,0 +1,188 @@
+package transactions_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/expenzez/aws-backend/internal/rest/resttest"
+	"github.com/expenzez/aws-backend/internal/store"
+)
+
+// operations send one request of each operation, about a transaction of ada's.
+func operations(w *world, id string) map[string]resttest.Request {
+	return map[string]resttest.Request{
+		"createTransaction": w.creating(ada, fields(nil)), "listTransactions": w.listing(ada), "getTransaction": w.at(ada, id, nil),
+		"changeTransaction": w.at(ada, id, body{"version": 1, "amount": "1"}), "deleteTransaction": w.at(ada, id, nil),
+	}
+}
+
+func TestFailuresOfTheStore(t *testing.T) {
+	t.Parallel()
+	calls := map[string]struct{ operation, call string }{
+		"create": {"createTransaction", "TransactWriteItems"}, "list": {"listTransactions", "Query transactions"},
+		"get": {"getTransaction", "GetItem transactions"}, "change_read": {"changeTransaction", "GetItem transactions"},
+		"change_write": {"changeTransaction", "UpdateItem transactions"}, "delete": {"deleteTransaction", "DeleteItem transactions"},
+	}
+	cases := map[string]struct {
+		err    error
+		status int
+		code   string
+	}{
+		"network":     {operation(errors.New("connection reset")), 503, "unavailable"},
+		"took_long":   {operation(context.DeadlineExceeded), 503, "unavailable"},
+		"broken":      {operation(&types.InternalServerError{}), 503, "unavailable"},
+		"throttled":   {operation(&types.ProvisionedThroughputExceededException{}), 503, "unavailable"},
+		"too_many":    {operation(&types.RequestLimitExceeded{}), 503, "unavailable"},
+		"conflict":    {operation(&types.TransactionConflictException{}), 503, "unavailable"},
+		"not_allowed": {operation(&smithy.GenericAPIError{Code: "AccessDeniedException", Message: "User: arn:aws:sts::111122223333:assumed-role/x"}), 500, "internal"},
+		"no_table":    {operation(&types.ResourceNotFoundException{}), 500, "internal"},
+		"wrong":       {operation(&smithy.GenericAPIError{Code: "ValidationException"}), 500, "internal"},
+		"our_own":     {errors.New("something"), 500, "internal"},
+	}
+	for at, c := range calls {
+		for name, x := range cases {
+			t.Run(at+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				failing(t, c.operation, c.call, x.err, x.status, x.code)
+			})
+		}
+	}
+	for name, x := range map[string]struct {
+		reasons error
+		status  int
+		code    string
+	}{
+		"conflict":  {cancelled("TransactionConflict", "None", "None"), 503, "unavailable"},
+		"throttled": {cancelled("None", "ThrottlingError", "None"), 503, "unavailable"},
+		"both":      {cancelled("ThrottlingError", "TransactionConflict", "None"), 503, "unavailable"},
+		"wrong":     {cancelled("None", "ValidationError", "None"), 500, "internal"},
+		"too_large": {cancelled("None", "ItemCollectionSizeLimitExceeded", "TransactionConflict"), 500, "internal"},
+		"no_reason": {cancelled(), 500, "internal"},
+	} {
+		t.Run("cancelled/"+name, func(t *testing.T) {
+			t.Parallel()
+			failing(t, "createTransaction", "TransactWriteItems", operation(x.reasons), x.status, x.code)
+		})
+	}
+}
+
+// failing requires that a failure is answered so, changes nothing, tells nothing, and passes.
+func failing(t *testing.T, operation, call string, err error, status int, code string) {
+	t.Helper()
+	w := newWorld(t)
+	made := w.create(t, ada, nil)
+	request := operations(w, made.ID)[operation]
+	w.fail(call, err)
+	reply := w.Do(t, operation, request)
+	reply.Refused(t, status, code)
+	require.Equal(t, status == 503, reply.Headers["Retry-After"] != "")
+	require.NotContains(t, reply.Body, "arn:")
+	require.Contains(t, w.log.String(), `"ERROR"`)
+
+	w.fail(call, nil)
+	require.Equal(t, []shown{made}, w.list(t, ada).Items, "nothing happened")
+	require.Less(t, w.Do(t, operation, request).Status, 300, "it recovers, and a key is still new")
+}
+
+// cancelled is a transaction that the store gave up, with a code for each write.
+func cancelled(codes ...string) error {
+	e := &types.TransactionCanceledException{}
+	for _, code := range codes {
+		e.CancellationReasons = append(e.CancellationReasons, types.CancellationReason{Code: aws.String(code)})
+	}
+	return e
+}
+
+func TestWithoutAnAnswerAboutTheSessionNobodyPasses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	made := w.create(t, ada, nil)
+	w.fail("BatchGetItem", errors.New("down"))
+	for operation, request := range operations(w, made.ID) {
+		w.Do(t, operation, request).Refused(t, 503, "unavailable")
+	}
+	w.fail("BatchGetItem", nil)
+	require.Equal(t, made, w.get(t, ada, made.ID))
+}
+
+func TestTheCallerLimit(t *testing.T) {
+	t.Parallel()
+	w := newWorldWith(t, options{limit: "120/60"})
+	for i := range 120 {
+		require.Equal(t, 200, w.Do(t, "listTransactions", w.listing(ada)).Status, i)
+	}
+	reply := w.Do(t, "listTransactions", w.listing(ada))
+	reply.Refused(t, 429, "limited")
+	require.NotEmpty(t, reply.Headers["Retry-After"])
+	require.NotEmpty(t, reply.Headers["RateLimit"])
+	require.Equal(t, 200, w.Do(t, "listTransactions", w.listing(bob)).Status, "another person")
+	w.create(t, ada, nil)
+	w.now = w.now.Add(2 * time.Minute)
+	require.Equal(t, 200, w.Do(t, "listTransactions", w.listing(ada)).Status)
+}
+
+// Without its counters the limit holds all the same, in each sandbox for itself.
+func TestTheCallerLimitWithoutItsCounters(t *testing.T) {
+	t.Parallel()
+	w := newWorldWith(t, options{limit: "5/60"})
+	w.fail("UpdateItem rate-limits", errors.New("down"))
+	for range 5 {
+		require.Equal(t, 200, w.Do(t, "listTransactions", w.listing(ada)).Status)
+	}
+	w.Do(t, "listTransactions", w.listing(ada)).Refused(t, 429, "limited")
+}
+
+func TestPagesOfOurOwn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.creating(ada, fields(nil))
+	r.Headers["Origin"] = "https://app.example.com"
+	require.Equal(t, "https://app.example.com", w.Do(t, "createTransaction", r).Headers["Access-Control-Allow-Origin"])
+}
+
+func TestADeadlineThatPasses(t *testing.T) {
+	t.Parallel()
+	for operation := range operations(newWorld(t), "") {
+		w := newWorld(t)
+		made := w.create(t, ada, nil)
+		request := operations(w, made.ID)[operation]
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		w.DoContext(ctx, t, operation, request).Refused(t, 504, "timeout")
+		require.Equal(t, made, w.get(t, ada, made.ID))
+	}
+}
+
+func TestLogsHoldNothingPrivate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	made := w.create(t, ada, body{"amount": "-4321.98", "description": "Divorce lawyer", "category": "private-matters"})
+	w.list(t, ada, "category", "private-matters")
+	w.do(t, "changeTransaction", ada, made.ID, body{"version": 1, "amount": "-4321.97"})
+	w.do(t, "changeTransaction", ada, made.ID, body{"version": 1, "description": "\u0000Divorce"})
+	w.do(t, "deleteTransaction", bob, made.ID, nil)
+	item := w.mem.Items("transactions")[0]
+	item["currency"] = store.S("ABC")
+	w.put(t, "transactions", item)
+	w.get500(t, made.ID)
+	for _, private := range []string{"4321", "Divorce", "private-matters", made.ID, ada, bob, "key-0000", "192.0.2.1"} {
+		require.NotContains(t, w.log.String(), private)
+	}
+	for line := range strings.Lines(w.log.String()) {
+		require.True(t, json.Valid([]byte(line)), line)
+	}
+}
+
+func (w *world) get500(t *testing.T, id string) {
+	t.Helper()
+	w.do(t, "getTransaction", ada, id, nil).Refused(t, 500, "internal")
+}

@@ -1,0 +1,316 @@
+package transactions_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/expenzez/aws-backend/internal/store"
+)
+
+// dates are the dates of a page's transactions.
+func dates(p page) []string {
+	all := []string{}
+	for _, s := range p.Items {
+		all = append(all, s.Date)
+	}
+	return all
+}
+
+func TestListsAreOfTheNewestDateFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	require.JSONEq(t, `{"items":[]}`, w.Do(t, "listTransactions", w.listing(ada)).Body)
+	for _, date := range []string{"2026-11-02", "2025-12-31", "2026-11-30", "2026-01-01", "2026-11-02"} {
+		w.now = w.now.Add(time.Second)
+		w.create(t, ada, body{"date": date})
+		w.create(t, bob, body{"date": "2026-11-15"})
+	}
+	p := w.list(t, ada)
+	require.Equal(t, []string{"2026-11-30", "2026-11-02", "2026-11-02", "2026-01-01", "2025-12-31"}, dates(p))
+	require.Greater(t, p.Items[1].CreatedAt, p.Items[2].CreatedAt, "within a date, what was created last is first")
+	require.Empty(t, p.NextCursor)
+}
+
+func TestFilters(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, x := range [][2]string{{"2026-10-31", "food"}, {"2026-11-01", "food"}, {"2026-11-30", "food-out"}, {"2026-11-15", "foo"},
+		{"2026-12-01", "food"}, {"2025-11-11", "food"}, {"2026-11-20", "food"}, {"2026-11-21", "z"}} {
+		w.create(t, ada, body{"date": x[0], "category": x[1]})
+		w.create(t, bob, body{"date": x[0], "category": x[1]})
+	}
+	cases := map[string]struct {
+		query []string
+		want  []string
+	}{
+		"month":              {[]string{"month", "2026-11"}, []string{"2026-11-30", "2026-11-21", "2026-11-20", "2026-11-15", "2026-11-01"}},
+		"month_empty":        {[]string{"month", "2026-02"}, []string{}},
+		"category":           {[]string{"category", "food"}, []string{"2026-12-01", "2026-11-20", "2026-11-01", "2026-10-31", "2025-11-11"}},
+		"category_of_a_part": {[]string{"category", "foo"}, []string{"2026-11-15"}},
+		"category_empty":     {[]string{"category", "rent"}, []string{}},
+		"both":               {[]string{"category", "food", "month", "2026-11"}, []string{"2026-11-20", "2026-11-01"}},
+		"both_empty":         {[]string{"category", "food-out", "month", "2026-12"}, []string{}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, c.want, dates(w.list(t, ada, c.query...)))
+			got := []string{}
+			for cursor, first := "", true; first || cursor != ""; first = false {
+				query := append(slices.Clone(c.query), "limit", "1")
+				if !first {
+					query = append(query, "cursor", cursor)
+				}
+				p := w.list(t, ada, query...)
+				require.LessOrEqual(t, len(p.Items), 1)
+				got, cursor = append(got, dates(p)...), p.NextCursor
+			}
+			require.Equal(t, c.want, got, "page by page")
+		})
+	}
+}
+
+func TestParametersThatAreRefused(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		query []string
+		want  fault
+	}{
+		"limit_zero":       {[]string{"limit", "0"}, fault{"limit", "too_small"}},
+		"limit_negative":   {[]string{"limit", "-1"}, fault{"limit", "too_small"}},
+		"limit_large":      {[]string{"limit", "101"}, fault{"limit", "too_large"}},
+		"limit_text":       {[]string{"limit", "ten"}, fault{"limit", "type"}},
+		"limit_empty":      {[]string{"limit", ""}, fault{"limit", "type"}},
+		"limit_huge":       {[]string{"limit", "99999999999999999999"}, fault{"limit", "type"}},
+		"month_13":         {[]string{"month", "2026-13"}, fault{"month", "pattern"}},
+		"month_day":        {[]string{"month", "2026-11-01"}, fault{"month", "pattern"}},
+		"month_empty":      {[]string{"month", ""}, fault{"month", "pattern"}},
+		"category_upper":   {[]string{"category", "Food"}, fault{"category", "pattern"}},
+		"category_hash":    {[]string{"category", "food#2026"}, fault{"category", "pattern"}},
+		"category_empty":   {[]string{"category", ""}, fault{"category", "too_short"}},
+		"unknown":          {[]string{"sort", "amount"}, fault{"sort", "unknown"}},
+		"user":             {[]string{"userId", bob}, fault{"userId", "unknown"}},
+		"cursor_empty":     {[]string{"cursor", ""}, fault{"cursor", "cursor"}},
+		"cursor_nonsense":  {[]string{"cursor", "abc"}, fault{"cursor", "cursor"}},
+		"cursor_no_base64": {[]string{"cursor", "%%%"}, fault{"cursor", "cursor"}},
+		"cursor_long":      {[]string{"cursor", strings.Repeat("a", 513)}, fault{"cursor", "too_long"}},
+		"cursor_zeros":     {[]string{"cursor", strings.Repeat("A", 84)}, fault{"cursor", "cursor"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			require.Equal(t, []fault{c.want}, faults(t, w.Do(t, "listTransactions", w.listing(ada, c.query...))))
+		})
+	}
+	w := newWorld(t)
+	r := w.listing(ada)
+	r.Query["month"] = []string{"2026-11", "2026-12"}
+	require.Equal(t, []fault{{"month", "repeated"}}, faults(t, w.Do(t, "listTransactions", r)))
+}
+
+func TestPageSizes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 101 {
+		w.create(t, ada, body{"date": fmt.Sprintf("2026-11-%02d", i%30+1)})
+	}
+	for name, c := range map[string]struct {
+		limit, want int
+		more        bool
+	}{"default": {0, 50, true}, "one": {1, 1, true}, "largest": {100, 100, true}} {
+		query := []string{"limit", strconv.Itoa(c.limit)}
+		if c.limit == 0 {
+			query = nil
+		}
+		p := w.list(t, ada, query...)
+		require.Len(t, p.Items, c.want, name)
+		require.Equal(t, c.more, p.NextCursor != "", name)
+	}
+	rest := w.list(t, ada, "limit", "1", "cursor", w.list(t, ada, "limit", "100").NextCursor)
+	require.Len(t, rest.Items, 1)
+	require.Empty(t, rest.NextCursor, "a full last page knows that it is the last")
+}
+
+// Cursors that are real, but not of this list.
+func TestCursorsOfAnotherList(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for range 3 {
+		w.create(t, ada, nil)
+		w.create(t, bob, nil)
+	}
+	month, category := []string{"month", "2026-11"}, []string{"category", "food"}
+	both := slices.Concat(month, category)
+	lists := map[string]struct {
+		who   string
+		query []string
+	}{"all": {ada, nil}, "month": {ada, month}, "category": {ada, category}, "both": {ada, both}, "another's": {bob, nil}, "another's_month": {bob, month}}
+	for from, a := range lists {
+		cursor := w.list(t, a.who, slices.Concat(a.query, []string{"limit", "1"})...).NextCursor
+		require.NotEmpty(t, cursor)
+		for to, b := range lists {
+			reply := w.Do(t, "listTransactions", w.listing(b.who, slices.Concat(b.query, []string{"cursor", cursor})...))
+			if from == to {
+				var p page
+				reply.Decode(t, &p)
+				require.Len(t, p.Items, 2)
+				continue
+			}
+			require.Equal(t, []fault{{"cursor", "cursor"}}, faults(t, reply), "%s in %s", from, to)
+		}
+		raw, err := base64.RawURLEncoding.DecodeString(cursor)
+		require.NoError(t, err)
+		for i := range raw {
+			changed := slices.Clone(raw)
+			changed[i] ^= 1
+			reply := w.Do(t, "listTransactions", w.listing(a.who, slices.Concat(a.query, []string{"cursor", base64.RawURLEncoding.EncodeToString(changed)})...))
+			require.Equal(t, []fault{{"cursor", "cursor"}}, faults(t, reply), "byte %d", i)
+			cut := base64.RawURLEncoding.EncodeToString(raw[:i])
+			require.Equal(t, []fault{{"cursor", "cursor"}}, faults(t, w.Do(t, "listTransactions", w.listing(a.who, slices.Concat(a.query, []string{"cursor", cut})...))), "cut after %d", i)
+		}
+	}
+}
+
+// A cursor goes on where it was, though the transaction that it is named after is gone.
+func TestACursorOutlivesItsTransaction(t *testing.T) {
+	t.Parallel()
+	for name, query := range map[string][]string{"all": nil, "month": {"month", "2026-11"}, "category": {"category", "food"}} {
+		w := newWorld(t)
+		for range 3 {
+			w.now = w.now.Add(time.Second)
+			w.create(t, ada, nil)
+		}
+		all := w.list(t, ada, query...).Items
+		p := w.list(t, ada, slices.Concat(query, []string{"limit", "1"})...)
+		require.Equal(t, 204, w.do(t, "deleteTransaction", ada, p.Items[0].ID, nil).Status)
+		require.Equal(t, all[1:], w.list(t, ada, slices.Concat(query, []string{"cursor", p.NextCursor})...).Items, name)
+	}
+}
+
+// A page of the store may hold less than was asked for (1 MB): ours then does too, and goes on after it.
+func TestAPageThatTheStoreCutsShort(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for range 5 {
+		w.create(t, ada, nil)
+	}
+	all := w.list(t, ada).Items
+	w.db.short = 2
+	var got []shown
+	p := w.list(t, ada)
+	for len(p.Items) > 0 {
+		require.LessOrEqual(t, len(p.Items), 2)
+		got = append(got, p.Items...)
+		if p.NextCursor == "" {
+			break
+		}
+		p = w.list(t, ada, "cursor", p.NextCursor)
+	}
+	require.Equal(t, all, got)
+}
+
+// Whatever is recorded, changed and deleted between the pages: what was there all the time is shown exactly once, nothing
+// is shown twice, and the order holds.
+func TestPagingIsComplete(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(r *rapid.T) {
+		w := newWorld(t)
+		day := rapid.Custom(func(r *rapid.T) string {
+			return fmt.Sprintf("2026-%02d-%02d", rapid.IntRange(10, 11).Draw(r, "month"), rapid.IntRange(1, 3).Draw(r, "day"))
+		})
+		category := rapid.SampledFrom([]string{"food", "food-out", "rent"})
+		record := func() shown {
+			w.now = w.now.Add(rapid.SampledFrom([]time.Duration{0, time.Millisecond}).Draw(r, "later")) // ties too
+			return w.create(t, ada, body{"date": day.Draw(r, "date"), "category": category.Draw(r, "category")})
+		}
+		var query []string
+		matches := func(s shown) bool { return true }
+		switch rapid.IntRange(0, 3).Draw(r, "filter") {
+		case 1:
+			query = []string{"month", "2026-11"}
+			matches = func(s shown) bool { return strings.HasPrefix(s.Date, "2026-11") }
+		case 2:
+			query = []string{"category", "food"}
+			matches = func(s shown) bool { return s.Category == "food" }
+		case 3:
+			query = []string{"category", "food", "month", "2026-11"}
+			matches = func(s shown) bool { return s.Category == "food" && strings.HasPrefix(s.Date, "2026-11") }
+		}
+		stays := map[string]bool{}
+		var ids []string
+		for range rapid.IntRange(0, 25).Draw(r, "before") {
+			s := record()
+			ids = append(ids, s.ID)
+			if matches(s) {
+				stays[s.ID] = true
+			}
+		}
+		seen, last, cursor := map[string]bool{}, "~", ""
+		for pages := 0; pages == 0 || cursor != ""; pages++ {
+			at := append(slices.Clone(query), "limit", strconv.Itoa(rapid.IntRange(1, 7).Draw(r, "limit")))
+			if cursor != "" {
+				at = append(at, "cursor", cursor)
+			}
+			p := w.list(t, ada, at...)
+			for _, s := range p.Items {
+				require.True(t, matches(s))
+				require.False(t, seen[s.ID], "shown twice")
+				require.Less(t, s.Date+"#"+s.ID, last)
+				seen[s.ID], last = true, s.Date+"#"+s.ID
+			}
+			cursor = p.NextCursor
+			if pages > 60 {
+				t.Fatal("paging does not end")
+			}
+			if pages < 8 && rapid.Bool().Draw(r, "insert") {
+				record()
+			}
+			if len(ids) > 0 && rapid.Bool().Draw(r, "delete") {
+				i := rapid.IntRange(0, len(ids)-1).Draw(r, "which")
+				w.do(t, "deleteTransaction", ada, ids[i], nil)
+				delete(stays, ids[i])
+			}
+		}
+		for id := range stays {
+			require.True(t, seen[id], "never shown")
+		}
+	})
+}
+
+// An index that holds what it should not: the list says that it is broken rather than showing part of it.
+func TestItemsThatAreDamaged(t *testing.T) {
+	t.Parallel()
+	cases := map[string]func(item store.Item){
+		"no_amount":        func(item store.Item) { delete(item, "amount") },
+		"amount_text":      func(item store.Item) { item["amount"] = store.S("-12.50") },
+		"no_currency":      func(item store.Item) { delete(item, "currency") },
+		"unknown_currency": func(item store.Item) { item["currency"] = store.S("ABC") },
+		"no_version":       func(item store.Item) { delete(item, "version") },
+		"no_time":          func(item store.Item) { delete(item, "createdAt") },
+		"description":      func(item store.Item) { item["description"] = store.N(1) },
+	}
+	for name, spoil := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			made := w.create(t, ada, nil)
+			item := w.mem.Items("transactions")[0]
+			spoil(item)
+			w.put(t, "transactions", item)
+			w.Do(t, "listTransactions", w.listing(ada)).Refused(t, 500, "internal")
+			w.do(t, "getTransaction", ada, made.ID, nil).Refused(t, 500, "internal")
+			require.GreaterOrEqual(t, w.do(t, "changeTransaction", ada, made.ID, body{"version": 1}).Status, 409)
+			require.Equal(t, []store.Item{item}, w.mem.Items("transactions"))
+			require.Equal(t, 204, w.do(t, "deleteTransaction", ada, made.ID, nil).Status, "it can be deleted")
+		})
+	}
+}
