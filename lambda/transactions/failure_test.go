@@ -61,14 +61,14 @@ func TestFailuresOfTheStore(t *testing.T) {
 		status  int
 		code    string
 	}{
-		"conflict":  {cancelled("TransactionConflict", "None", "None"), 503, "unavailable"},
-		"throttled": {cancelled("None", "ThrottlingError", "None"), 503, "unavailable"},
-		"both":      {cancelled("ThrottlingError", "TransactionConflict", "None"), 503, "unavailable"},
-		"wrong":     {cancelled("None", "ValidationError", "None"), 500, "internal"},
-		"too_large": {cancelled("None", "ItemCollectionSizeLimitExceeded", "TransactionConflict"), 500, "internal"},
-		"no_reason": {cancelled(), 500, "internal"},
+		"conflict":  {canceled("TransactionConflict", "None", "None"), 503, "unavailable"},
+		"throttled": {canceled("None", "ThrottlingError", "None"), 503, "unavailable"},
+		"both":      {canceled("ThrottlingError", "TransactionConflict", "None"), 503, "unavailable"},
+		"wrong":     {canceled("None", "ValidationError", "None"), 500, "internal"},
+		"too_large": {canceled("None", "ItemCollectionSizeLimitExceeded", "TransactionConflict"), 500, "internal"},
+		"no_reason": {canceled(), 500, "internal"},
 	} {
-		t.Run("cancelled/"+name, func(t *testing.T) {
+		t.Run("canceled/"+name, func(t *testing.T) {
 			t.Parallel()
 			failing(t, "createTransaction", "TransactWriteItems", operation(x.reasons), x.status, x.code)
 		})
@@ -93,8 +93,8 @@ func failing(t *testing.T, operation, call string, err error, status int, code s
 	require.Less(t, w.Do(t, operation, request).Status, 300, "it recovers, and a key is still new")
 }
 
-// cancelled is a transaction that the store gave up, with a code for each write.
-func cancelled(codes ...string) error {
+// canceled is a transaction that the store gave up, with a code for each write.
+func canceled(codes ...string) error {
 	e := &types.TransactionCanceledException{}
 	for _, code := range codes {
 		e.CancellationReasons = append(e.CancellationReasons, types.CancellationReason{Code: aws.String(code)})

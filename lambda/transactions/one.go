@@ -65,9 +65,9 @@ func (a *api) record(rec record, user string) store.Write {
 
 // notRecorded explains why Once did nothing: what the account refused is the first of its writes.
 func notRecorded(err error) error {
-	var cancelled *store.CancelledError
-	if errors.As(err, &cancelled) {
-		if _, refused := cancelled.Refused(0); refused {
+	var canceled *store.CancelledError
+	if errors.As(err, &canceled) {
+		if _, refused := canceled.Refused(0); refused {
 			return errInactive
 		}
 	}

@@ -274,11 +274,11 @@ func (b *breakable) TransactWriteItems(ctx context.Context, in *dynamodb.Transac
 		return nil, err
 	}
 	out, err := b.DB.TransactWriteItems(ctx, in, o...)
-	var cancelled *types.TransactionCanceledException
-	if errors.As(err, &cancelled) {
+	var canceled *types.TransactionCanceledException
+	if errors.As(err, &canceled) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		for i, reason := range cancelled.CancellationReasons {
+		for i, reason := range canceled.CancellationReasons {
 			b.told = b.told || reason.Item != nil && in.TransactItems[i].ConditionCheck != nil
 		}
 	}
