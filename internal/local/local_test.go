@@ -85,6 +85,7 @@ func TestScenarioOverHTTP(t *testing.T) {
 
 	page := get(t, c.StatusURL)
 	require.Contains(t, page, "demo@expenzez.example", "the page shows the mails")
+	require.Regexp(t, `Your verification code is [0-9]{6}`, page)
 	require.Contains(t, page, "POST /v1/transactions", "the page shows the requests")
 	require.Contains(t, page, "resources are deployed")
 

@@ -4,6 +4,7 @@ import (
 	"html/template"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -97,8 +98,15 @@ func (s *status) view(api string) statusView {
 	return v
 }
 
+// short is the name of a function of which the gateway knows the ARN of the alias.
+func short(arn string) string {
+	_, name, _ := strings.Cut(arn, ":function:")
+	name, _, _ = strings.Cut(name, ":")
+	return name
+}
+
 func statusPage() *template.Template {
-	return template.Must(template.New("status").Parse(`<!doctype html>
+	return template.Must(template.New("status").Funcs(template.FuncMap{"short": short}).Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="5"><meta name="viewport" content="width=device-width">
 <title>Expenzez on this machine</title>
 <style>
@@ -106,7 +114,7 @@ func statusPage() *template.Template {
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.05rem; margin: 2rem 0 .5rem } h2 small, .soft { color: var(--soft); font-weight: normal }
 table { border-collapse: collapse; width: 100%; font-size: .87rem } th, td { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
-td.n { text-align: right; font-variant-numeric: tabular-nums } code, pre { font: .84rem ui-monospace, monospace } pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere }
+td.n { text-align: right; font-variant-numeric: tabular-nums } code, pre { font: .84rem ui-monospace, monospace } td:first-child, td code { white-space: nowrap } pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere }
 .good { color: var(--good) } .bad { color: var(--bad) } details { margin-top: 2rem } summary { cursor: pointer; font-weight: 600 } .scroll { overflow-x: auto }
 </style></head><body>
 <h1>Expenzez on this machine</h1>
@@ -118,7 +126,7 @@ td.n { text-align: right; font-variant-numeric: tabular-nums } code, pre { font:
 
 <h2>Requests <small>newest first</small></h2>
 {{if .Requests}}<div class="scroll"><table><tr><th>at</th><th>request</th><th>status</th><th>took</th><th>function</th><th>id</th></tr>
-{{range .Requests}}<tr><td>{{.Time.Format "15:04:05"}}</td><td><code>{{.Method}} {{.Path}}</code></td><td class="{{if lt .Status 400}}good{{else}}bad{{end}}">{{.Status}}</td><td class="n">{{.Duration.Milliseconds}} ms</td><td>{{.Function}}{{if .Cold}} <span class="soft">cold start</span>{{end}}</td><td class="soft"><code>{{.RequestID}}</code></td></tr>{{end}}</table></div>{{else}}<p class="soft">None yet.</p>{{end}}
+{{range .Requests}}<tr><td>{{.Time.Format "15:04:05"}}</td><td><code>{{.Method}} {{.Path}}</code></td><td class="{{if lt .Status 400}}good{{else}}bad{{end}}">{{.Status}}</td><td class="n">{{.Duration.Milliseconds}} ms</td><td>{{short .Function}}{{if .Cold}} <span class="soft">cold start</span>{{end}}</td><td class="soft"><code>{{.RequestID}}</code></td></tr>{{end}}</table></div>{{else}}<p class="soft">None yet.</p>{{end}}
 
 <h2>Logs <small>what the functions wrote, newest first</small></h2>
 {{if .Logs}}<div class="scroll"><table>

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"crypto/subtle"
 	"fmt"
 	"slices"
@@ -80,8 +81,16 @@ func (f *Front) issue(p purpose, pool map[string]any, to string, life time.Durat
 		f.cognito.codes = map[purpose]code{}
 	}
 	f.cognito.codes[p] = code{value, now.Add(life)}
-	body := strings.ReplaceAll(text(pool, "EmailVerificationMessage"), "{####}", value)
-	f.send(Mail{To: to, Subject: text(pool, "EmailVerificationSubject"), Body: body, Code: value, At: now})
+	subject := words(pool, "EmailVerificationSubject", "EmailSubject", "Your verification code")
+	body := strings.ReplaceAll(words(pool, "EmailVerificationMessage", "EmailMessage", "Your verification code is {####}."), "{####}", value)
+	f.send(Mail{To: to, Subject: subject, Body: body, Code: value, At: now})
+}
+
+// words are what the pool says, in its own member or in its template, else Cognito's own (Cognito Developer Guide,
+// "Customizing email verification messages").
+func words(pool map[string]any, member, ofTemplate, otherwise string) string {
+	template, _ := pool["VerificationMessageTemplate"].(map[string]any)
+	return cmp.Or(text(pool, member), text(template, ofTemplate), otherwise)
 }
 
 // check compares a code. It stays valid until it is dropped, so that a caller may correct what else was wrong.
