@@ -65,7 +65,7 @@ func profiles() map[string]Profile {
 		KeyDeletionDays: 30, SecretRecoveryDays: 30,
 		RecoveryDays: 35, RecoveryDaysCritical: 35,
 		LogDays:     90,
-		OptionalMFA: true, // until people can enrol a second factor in the API, requiring one would lock them out
+		OptionalMFA: true, // until people can set up a second factor in the API, requiring one would lock them out
 	}
 
 	dev, staging, prod := base, base, base

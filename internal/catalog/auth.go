@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	patternEmail = `^[^@\s]{1,64}@[^@\s]{1,189}$`
-	patternCode  = `^[0-9]{6}$`
-	patternToken = `^[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}$` // session id, dot, 256-bit secret
+	patternEmail   = `^[^@\s]{1,64}@[^@\s]{1,189}$`
+	patternCode    = `^[0-9]{6}$`
+	patternRefresh = `^[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}$` // session id, dot, 256-bit secret
 )
 
 // Auth declares sign-in: registration, sessions and the API's authorizer.
@@ -49,7 +49,7 @@ func authRoutes() []service.Route {
 	email := service.Field{Name: "email", Type: service.String, Required: true, Min: 3, Max: 254, Pattern: patternEmail}
 	password := service.Field{Name: "password", Type: service.String, Required: true, Min: 12, Max: 128}
 	code := service.Field{Name: "code", Type: service.String, Required: true, Min: 6, Max: 6, Pattern: patternCode, Does: "The six digits from the mail."}
-	refresh := service.Field{Name: "refreshToken", Type: service.String, Required: true, Min: 66, Max: 66, Pattern: patternToken}
+	refresh := service.Field{Name: "refreshToken", Type: service.String, Required: true, Min: 66, Max: 66, Pattern: patternRefresh}
 
 	accepted := &service.Model{Name: "Accepted", Fields: []service.Field{
 		{Name: "status", Type: service.String, Required: true, Does: "What happens next. It is the same whether or not the account exists."}}}

@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "write the golden files instead of compa
 func Compare(t testing.TB, path string, got []byte) {
 	t.Helper()
 	if *update {
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o750))
 		require.NoError(t, os.WriteFile(path, got, 0o600))
 	}
 	want, err := os.ReadFile(path)

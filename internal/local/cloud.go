@@ -48,7 +48,6 @@ type Cloud struct {
 	runtime *lambda.Runtime
 	gateway *gateway.Gateway
 	status  *status
-	servers []*http.Server
 	stop    []func() error // in order of start
 }
 

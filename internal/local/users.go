@@ -36,7 +36,7 @@ func (c *Cloud) Target(p *Project) scenario.Target {
 	return scenario.Target{
 		URL: c.URL, Origin: p.Settings.Origins[0], Code: c.Code,
 		Expired: func(ctx context.Context) (string, error) { return c.expiredToken(ctx, p) },
-		From:    func(client int) net.IP { return net.IPv4(127, 0, 1, byte(client)) },
+		From:    func(client int) net.IP { return net.ParseIP(fmt.Sprintf("127.0.1.%d", client)) },
 	}
 }
 

@@ -32,7 +32,7 @@ func NewClient(url string, from net.IP) *Client {
 	return &Client{url: strings.TrimSuffix(url, "/"), http: &http.Client{Transport: t, Timeout: 40 * time.Second}}
 }
 
-// Request is one request. Body is marshalled as JSON unless it is a string, which is sent as it is.
+// Request is one request. Body is sent as JSON unless it is a string, which is sent as it is.
 type Request struct {
 	Method, Path string
 	Token        string // bearer token; empty: none

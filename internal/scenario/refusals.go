@@ -33,7 +33,7 @@ func (r *run) refusals() {
 		code   string
 	}{
 		{"broken JSON", create(`{"amount":`), 400, "invalid"},
-		{"unknown field", create(with("colour", "red")), 400, "invalid"},
+		{"unknown field", create(with("color", "red")), 400, "invalid"},
 		{"missing field", create(map[string]any{"amount": "1"}), 400, "invalid"},
 		{"an amount that is a number", create(with("amount", 12.5)), 400, "invalid"},
 		{"more decimals than the currency has", create(with("amount", "1.234")), 400, "validation_failed"},
