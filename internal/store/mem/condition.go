@@ -63,7 +63,8 @@ func compare(op string, args []value) bool {
 	case "<>":
 		return !equal(v, args[1])
 	case "BETWEEN":
-		return compare(">=", []value{v, args[1]}) && compare("<=", []value{v, args[2]})
+		low, high := args[1], args[len(args)-1] // the parser gives three
+		return compare(">=", []value{v, low}) && compare("<=", []value{v, high})
 	case "IN":
 		return slices.ContainsFunc(args[1:], func(one value) bool { return equal(v, one) })
 	case "attribute_exists":
