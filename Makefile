@@ -33,8 +33,9 @@ package: build/expenzez ## Build the functions' zips for arm64 (ARCH=amd64); lea
 	@exec build/expenzez package --arch $(ARCH)
 
 .PHONY: up
-up: package tools-pulumi ## Deploy ENV to AWS with your own credentials
-	$(pulumi) up --stack $(ENV)
+up: package ## Deploy ENV to AWS with your own credentials and an installed Pulumi CLI
+	@command -v pulumi-language-go >/dev/null || { echo "make up needs the Pulumi CLI with its Go language host on PATH: https://www.pulumi.com/docs/install" >&2; exit 1; }
+	pulumi up --stack $(ENV)
 
 .PHONY: test
 test: tools build/expenzez ## Everything that a pull request must pass

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/mail"
 	"net/url"
 	"regexp"
 	"slices"
@@ -69,7 +68,6 @@ func ReadSettings(environment string, lookup Lookup) (Settings, error) {
 		LimiterBudget: r.optional("expenzez:limiterBudgetMillis", ""),
 		Profile:       profile,
 	}
-	r.contact("expenzez:contact")
 	r.allowedAccounts(s.Account)
 	return s, errors.Join(r.problems...)
 }
@@ -152,15 +150,6 @@ func validOrigin(o string) bool {
 	}
 	local := u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1"
 	return u.Scheme == "https" || (u.Scheme == "http" && local)
-}
-
-func (r *reader) contact(key string) {
-	const rule = "the mail address that AWS notices about this environment go to"
-	if v, ok := r.required(key, rule); ok {
-		if a, err := mail.ParseAddress(v); err != nil || a.Address != v {
-			r.add(Problem{key, v, rule, r.remedy(key, "cloud@example.com")})
-		}
-	}
 }
 
 // allowedAccounts holds aws:allowedAccountIds and expenzez:account together: the provider refuses any account that

@@ -21,7 +21,7 @@ func values() map[string]string {
 	return map[string]string{
 		"aws:region": "eu-west-2", "aws:allowedAccountIds": `["111111111111"]`, "expenzez:account": "111111111111",
 		"expenzez:domain": "api.example.com", "expenzez:origins": `["https://app.example.com","http://localhost:5173"]`,
-		"expenzez:contact": "cloud@example.com", "expenzez:owner": "backend", "expenzez:costCenter": "cc-1",
+		"expenzez:owner": "backend", "expenzez:costCenter": "cc-1",
 	}
 }
 
@@ -64,8 +64,6 @@ func TestSettingsAreRefused(t *testing.T) {
 		"origin_plain_http":      {"expenzez:origins", `["http://app.example.com"]`, "https except for localhost"},
 		"origin_with_path":       {"expenzez:origins", `["https://app.example.com/"]`, "no path"},
 		"origin_second":          {"expenzez:origins", `["https://app.example.com","null"]`, `expenzez:origins[1] is "null"`},
-		"contact":                {"expenzez:contact", "nobody", `expenzez:contact is "nobody"`},
-		"contact_with_name":      {"expenzez:contact", "Cloud <cloud@example.com>", "the mail address"},
 		"owner_missing":          {"expenzez:owner", "", "expenzez:owner is missing"},
 		"cost_center_characters": {"expenzez:costCenter", "a;b", "as AWS tags allow"},
 		"architecture":           {"expenzez:architecture", "mips", "must be one of arm64, x86_64"},
@@ -91,7 +89,7 @@ func TestUnknownEnvironmentIsRefusedWithTheKnownOnes(t *testing.T) {
 func TestAllProblemsAreReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := read("nowhere", map[string]string{})
-	for _, key := range []string{"environment", "aws:region", "aws:allowedAccountIds", "expenzez:account", "expenzez:domain", "expenzez:origins", "expenzez:contact", "expenzez:owner", "expenzez:costCenter"} {
+	for _, key := range []string{"environment", "aws:region", "aws:allowedAccountIds", "expenzez:account", "expenzez:domain", "expenzez:origins", "expenzez:owner", "expenzez:costCenter"} {
 		require.ErrorContains(t, err, key)
 	}
 }

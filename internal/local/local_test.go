@@ -30,6 +30,7 @@ import (
 	"github.com/expenzez/aws-backend/internal/local/engine"
 	"github.com/expenzez/aws-backend/internal/scenario"
 	"github.com/expenzez/aws-backend/internal/service"
+	"github.com/expenzez/aws-backend/internal/token"
 	"github.com/expenzez/aws-backend/stacks"
 )
 
@@ -118,10 +119,15 @@ func gitStatus(t *testing.T) string {
 	return string(out)
 }
 
-func TestStatusPageIsForThisMachineOnly(t *testing.T) {
+func TestGivenSecretsAreUsedAndTheStatusPageIsForThisMachineOnly(t *testing.T) {
 	p := project(t, "dev")
-	c, err := local.Start(t.Context(), p, local.Options{})
+	value, public, err := token.NewKey(time.Now())
 	require.NoError(t, err)
+	c, err := local.Start(t.Context(), p, local.Options{Secrets: map[string]string{"jwt": value.Reveal()}})
+	require.NoError(t, err)
+	jwk, err := public.JWK()
+	require.NoError(t, err)
+	require.Contains(t, get(t, c.URL+"/.well-known/jwks.json"), jwk.X, "the signing key is the one that was given")
 	defer func() { require.NoError(t, c.Close()) }()
 	for host, want := range map[string]int{"evil.example:80": 403, "localhost:1": 200} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.StatusURL, nil)
@@ -525,7 +531,7 @@ func TestBadConfigurationIsReportedWholly(t *testing.T) {
 		"account_mismatch": {replaced("    - \"111111111111\"", "    - \"999999999999\""), []string{`aws:allowedAccountIds is "999999999999"`, "111111111111"}},
 		"encrypted_value":  {replaced("expenzez:owner: backend", "expenzez:owner:\n    secure: AAAA"), []string{"expenzez:owner is an encrypted value"}},
 		"not_yaml":         {func(string) string { return "config: [" }, []string{"Pulumi.dev.yaml"}},
-		"empty":            {func(string) string { return "" }, []string{"expenzez:account is missing", "aws:region is missing", "expenzez:origins is missing", "expenzez:contact is missing"}},
+		"empty":            {func(string) string { return "" }, []string{"expenzez:account is missing", "aws:region is missing", "expenzez:origins is missing"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
