@@ -32,11 +32,11 @@ func TestFromDeployment(t *testing.T) {
 		map[string]any{"functionName": functionARN, "name": "live"},
 		map[string]any{"functionName": "echo", "name": "beta"},
 		map[string]any{"functionName": "other", "name": "gone"},
-	), "/work")
+	), "/checkout")
 	require.NoError(t, err)
 	five := 5
 	require.Equal(t, []Function{{
-		ARN: functionARN, Version: "3", Aliases: []string{"beta", "live"}, Code: "/work/build/echo.zip",
+		ARN: functionARN, Version: "3", Aliases: []string{"beta", "live"}, Code: "/checkout/build/echo.zip",
 		Runtime: "provided.al2023", Handler: "bootstrap", Environment: map[string]string{"A": "1"},
 		MemoryMB: 512, Timeout: 10 * time.Second, RoleARN: "r", LogGroup: "/expenzez/echo", ReservedConcurrency: &five,
 	}}, functions)
@@ -46,7 +46,7 @@ func TestFromDeploymentDefaults(t *testing.T) {
 	t.Parallel()
 	functions, err := FromDeployment(deployed(map[string]map[string]any{"f": {
 		"arn": functionARN, "code": deployment.Archive{Path: "/abs/echo.zip"}, "reservedConcurrentExecutions": -1.0,
-	}}), "/work")
+	}}), "/checkout")
 	require.NoError(t, err)
 	require.Equal(t, []Function{{ARN: functionARN, Code: "/abs/echo.zip"}}, functions, "-1 is no reservation")
 }
