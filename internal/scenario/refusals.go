@@ -62,6 +62,7 @@ func (r *run) refusals() {
 	r.step("refused: expired token", r.expired)
 	r.step("preflight of an allowed origin is answered", func() error { return r.preflight(r.target.Origin, r.target.Origin) })
 	r.step("preflight of another origin gets no permission", func() error { return r.preflight("https://evil.example", "") })
+	r.step("a page may read the gateway's refusal, without credentials", r.gatewayError)
 	r.step("too many logins are refused", r.tooMany)
 }
 
@@ -105,6 +106,21 @@ func (r *run) preflight(origin, allowed string) error {
 		if a.Status != 204 {
 			return fmt.Errorf("%s: answered %d, not 204", path, a.Status)
 		}
+	}
+	return nil
+}
+
+// gatewayError is a refusal that no function made: the page of any origin may read why.
+func (r *run) gatewayError() error {
+	a, err := r.bens.Do(r.ctx, Request{Method: "GET", Path: "/v1/transactions", Header: map[string]string{"Origin": r.target.Origin}})
+	if err := expect(a, err, 401); err != nil {
+		return err
+	}
+	if got := a.Header.Get("Access-Control-Allow-Origin"); got != r.target.Origin {
+		return fmt.Errorf("the allowed origin is %q, not %q", got, r.target.Origin)
+	}
+	if got := a.Header.Get("Access-Control-Allow-Credentials"); got != "" {
+		return fmt.Errorf("credentials are allowed: %q", got)
 	}
 	return nil
 }

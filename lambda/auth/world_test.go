@@ -29,6 +29,7 @@ import (
 	"github.com/expenzez/aws-backend/internal/service"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/store/mem"
+	"github.com/expenzez/aws-backend/internal/store/storetest"
 	"github.com/expenzez/aws-backend/internal/telemetry"
 	"github.com/expenzez/aws-backend/internal/token"
 	"github.com/expenzez/aws-backend/lambda/auth"
@@ -311,33 +312,11 @@ func dumped(items []store.Item) []string {
 	return all
 }
 
-// granted is what the function's role may do, from the declaration.
-func granted() []mem.Grant {
-	var all []mem.Grant
-	for _, a := range function().Tables {
-		all = append(all, mem.Grant{Table: a.Table, Index: a.Index, Actions: a.Actions})
-	}
-	return all
-}
-
-// schemas are the declared tables.
-func schemas() []mem.Schema {
-	var all []mem.Schema
-	for _, table := range catalog.Backend().Tables {
-		s := mem.Schema{Name: table.Key, Hash: table.Hash, Range: table.Range}
-		for _, i := range table.Indexes {
-			s.Indexes = append(s.Indexes, mem.Index{Name: i.Key, Hash: i.Hash, Range: i.Range})
-		}
-		all = append(all, s)
-	}
-	return all
-}
-
 // newWorldWith makes a provisioned environment with a sandbox of the function, which may do what is declared for it and
 // must try nothing else.
 func newWorldWith(t testing.TB, o options) *world {
 	t.Helper()
-	w := &world{now: start, pool: o.pool, vault: &vault{}, mem: mem.New(schemas()...), sub: "00000000-0000-4000-8000-000000000001"}
+	w := &world{now: start, pool: o.pool, vault: &vault{}, mem: mem.New(storetest.Schemas(catalog.Backend().Tables)...), sub: "00000000-0000-4000-8000-000000000001"}
 	if w.pool == nil {
 		w.pool = &cognitomem.Pool{ClientSecret: "client-secret-text"}
 	}
@@ -357,7 +336,7 @@ func newWorldWith(t testing.TB, o options) *world {
 // sandbox starts the function anew, with nothing in its memory.
 func (w *world) sandbox(t testing.TB, v environ.Values, o options) {
 	t.Helper()
-	w.view = w.mem.As(granted()...)
+	w.view = w.mem.As(storetest.Grants(function().Tables)...)
 	t.Cleanup(func() { require.Empty(t, w.view.Denied(), "something undeclared was tried") })
 	w.db = &breakable{DB: w.view}
 	var pool auth.Cognito = w.pool
