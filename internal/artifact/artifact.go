@@ -13,8 +13,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Architecture is a Lambda architecture.
@@ -58,7 +61,6 @@ type Options struct {
 	Out          string
 	Architecture Architecture
 	Functions    []string
-	Progress     func(done int, function string, took time.Duration) // after each function; nil: none
 }
 
 // Build builds all functions and reports every one that fails. A zip is replaced only when it is complete.
@@ -70,18 +72,18 @@ func Build(ctx context.Context, o Options) error {
 	if err := os.MkdirAll(o.Out, 0o750); err != nil {
 		return fmt.Errorf("output directory: %w", err)
 	}
-	var failed []error
+	failed := make([]error, len(o.Functions))
+	var group errgroup.Group
+	group.SetLimit(runtime.NumCPU()) // linking is what takes the time, and is done by one thread
 	for i, f := range o.Functions {
-		start := time.Now()
-		if err := build(ctx, o, goarch, f); err != nil {
-			failed = append(failed, fmt.Errorf("function %s: %w", f, err))
-			continue
-		}
-		if o.Progress != nil {
-			o.Progress(i+1, f, time.Since(start))
-		}
+		group.Go(func() error {
+			if err := build(ctx, o, goarch, f); err != nil {
+				failed[i] = fmt.Errorf("function %s: %w", f, err)
+			}
+			return nil
+		})
 	}
-	return errors.Join(failed...)
+	return errors.Join(append(failed, group.Wait())...)
 }
 
 func build(ctx context.Context, o Options, goarch, function string) error {
