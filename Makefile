@@ -41,6 +41,14 @@ up: package ## Deploy ENV to AWS with your own credentials and an installed Pulu
 test: tools build/expenzez ## Everything that a pull request must pass
 	@tools/test
 
+.PHONY: bench
+bench: ## Measure against the alternatives, with ratios; leaves build/bench.txt
+	@tools/bench
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME=30s
+	@tools/fuzz
+
 .PHONY: lint
 lint: tools-lint ## Linters, formatting, generated files, and secrets in the whole history
 	@tools/lint

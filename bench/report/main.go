@@ -65,8 +65,10 @@ func add(concerns map[string]concern, line string) {
 	if name = strings.TrimSuffix(name, "/"); name == "" {
 		return
 	}
-	if i := strings.LastIndexByte(who, '-'); i > 0 {
-		who = who[:i]
+	if i := strings.LastIndexByte(who, '-'); i > 0 { // the number of processors, which a single one has not
+		if _, err := strconv.Atoi(who[i+1:]); err == nil {
+			who = who[:i]
+		}
 	}
 	c := concerns[name]
 	if c == nil {
