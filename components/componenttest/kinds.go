@@ -42,6 +42,8 @@ var kinds = map[string]kind{
 	"aws:secretsmanager/secret:Secret":                  {taggable: true, name: "name", pattern: name(`[A-Za-z0-9/_+=.@-]{1,512}`)},
 	"aws:secretsmanager/secretPolicy:SecretPolicy":      {policies: []string{"policy"}, own: true},
 	"aws:secretsmanager/secretVersion:SecretVersion":    {},
+	"aws:sqs/queue:Queue":                               {taggable: true, name: "name", pattern: name(`[A-Za-z0-9_-]{1,80}`)},
+	"aws:sqs/queuePolicy:QueuePolicy":                   {policies: []string{"policy"}, own: true},
 }
 
 // computed gives the id and the outputs that AWS gives a resource.
@@ -110,6 +112,9 @@ func identity(token, logical string, input func(resource.PropertyKey) string) (s
 		return id, map[string]string{"arn": regional("cognito-idp", "userpool/"+id)}
 	case "aws:cognito/userPoolClient:UserPoolClient":
 		return digits(26, token, name), nil
+	case "aws:sqs/queue:Queue":
+		url := "https://sqs." + Region + ".amazonaws.com/" + Account + "/" + name
+		return url, map[string]string{"arn": regional("sqs", name), "url": url}
 	}
 	return logical + "-id", nil
 }
