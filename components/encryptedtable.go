@@ -131,10 +131,13 @@ func (t *EncryptedTable) grants(resource string, actions []string) []Grant {
 	if writes {
 		keyActions = []string{"kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"}
 	}
-	use := KeyUse{Service: "dynamodb", Context: map[string]Text{
+	return append([]Grant{{Actions: full, Resources: known(resource)}}, t.keyGrants(keyActions...)...)
+}
+
+func (t *EncryptedTable) keyGrants(actions ...string) []Grant {
+	return keyGrants(t.args.Place, t.args.Key, KeyUse{Service: "dynamodb", Context: map[string]Text{
 		"aws:dynamodb:subscriberId": Known(t.args.Place.Account), "aws:dynamodb:tableName": Known(t.args.Name),
-	}}
-	return append([]Grant{{Actions: full, Resources: known(resource)}}, keyGrants(t.args.Place, t.args.Key, use, keyActions...)...)
+	}}, actions...)
 }
 
 // NewEncryptedTable makes the table.

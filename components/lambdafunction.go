@@ -52,6 +52,11 @@ type LambdaFunctionArgs struct {
 	// ReservedConcurrency limits and guarantees the number of instances; 0
 	// leaves it to the account's pool.
 	ReservedConcurrency int
+	// Sources invoke the function with batches of messages or records; the role
+	// may read them without further grants.
+	Sources []EventSource
+	// Schedules invoke the function at times.
+	Schedules []Schedule
 }
 
 // LambdaFunction is a Go function on provided.al2023 with a role, a log group
@@ -105,6 +110,7 @@ func NewLambdaFunction(ctx *pulumi.Context, name string, args *LambdaFunctionArg
 		"place": args.Place.inputs(), "name": pulumi.String(args.Name), "architecture": pulumi.String(args.architecture()),
 		"memoryMB": pulumi.Int(args.MemoryMB), "timeoutSeconds": pulumi.Int(args.TimeoutSeconds),
 		"environmentBytes": pulumi.Int(args.environmentSize()), "reservedConcurrency": pulumi.Int(args.ReservedConcurrency),
+		"sources": pulumi.Int(len(args.Sources)), "schedules": pulumi.Int(len(args.Schedules)),
 	}, f, opts)
 	if err != nil {
 		return nil, err
@@ -139,7 +145,7 @@ func (f *LambdaFunction) build(ctx *pulumi.Context, name string, parent pulumi.R
 	}
 	f.FunctionArn, f.FunctionName, f.Version = function.Arn, function.Name, function.Version
 	f.AliasArn, f.InvokeArn = f.alias.Arn, f.alias.InvokeArn
-	return nil
+	return f.attach(ctx, name, parent)
 }
 
 func (a *LambdaFunctionArgs) inputs(role pulumi.StringInput) *lambda.FunctionArgs {
@@ -195,6 +201,9 @@ func (a *LambdaFunctionArgs) role() *LeastPrivilegeRoleArgs {
 			Actions: []string{"xray:PutTelemetryRecords", "xray:PutTraceSegments"}, Resources: known("*"), Reason: "X-Ray has no resource types for them",
 		})
 	}
+	for _, s := range a.Sources {
+		grants = append(grants, s.grants()...)
+	}
 	return &LeastPrivilegeRoleArgs{
 		Place: a.Place, Tags: a.Tags, Name: a.Name, Description: "Runs the function " + a.Name, Service: "lambda.amazonaws.com",
 		Grants: append(slices.Clone(a.Grants), grants...), Boundary: a.Boundary,
@@ -245,6 +254,7 @@ func (a *LambdaFunctionArgs) check(c *checker) {
 		c.add("Code", a.Code, problem, "build the function (make package)")
 	}
 	a.checkEnvironment(c)
+	a.checkEvents(c)
 	checkGrants(c, a.Grants, a.role().Grants)
 }
 
