@@ -37,7 +37,12 @@ func valid(t *testing.T, token string) bag {
 		typeGatewayAccount: {"cloudwatchRoleArn": text(arn)},
 		typeUserPool:       {"name": text("users"), "mfaConfiguration": text("OPTIONAL"), "softwareTokenMfaConfiguration": object(bag{"enabled": boolean(true)}), "usernameAttributes": texts("email")},
 		typeUserPoolClient: {"name": text("backend"), "userPoolId": text("eu-central-1_AbCdEfGhI"), "generateSecret": boolean(true), "explicitAuthFlows": texts("ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH")},
-		typeParameter:      {"name": text("/expenzez/dev/url"), "type": text("String"), "value": text("https://example.com")},
+		typeQueue:          {"name": text("jobs"), "visibilityTimeoutSeconds": number(90)},
+		typeQueuePolicy:    {"queueUrl": text("https://sqs.eu-central-1.amazonaws.com/210987654321/jobs"), "policy": text(policyText(`{"Effect":"Deny","Principal":"*","Action":"sqs:*","Resource":"*","Condition":{"Bool":{"aws:SecureTransport":"false"}}}`))},
+		typeEventSource:    {"eventSourceArn": text("arn:aws:sqs:eu-central-1:210987654321:jobs"), "functionName": text("auth:live"), "functionResponseTypes": texts("ReportBatchItemFailures")},
+		typeSchedule: {"name": text("nightly"), "scheduleExpression": text("rate(1 day)"), "flexibleTimeWindow": object(bag{"mode": text("OFF")}),
+			"target": object(bag{"arn": text("arn:aws:lambda:eu-central-1:210987654321:function:auth:live"), "roleArn": text(arn)})},
+		typeParameter: {"name": text("/expenzez/dev/url"), "type": text("String"), "value": text("https://example.com")},
 	}
 	if token == typeFunction {
 		return bag{"name": text("auth"), "role": text(arn), "runtime": text("provided.al2023"), "handler": text("bootstrap"), "code": bundle(t, "bootstrap", "#!", 0o755)}

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
@@ -52,6 +53,7 @@ type cloud struct {
 	keys                       *kms.Client
 	secrets                    *secretsmanager.Client
 	pools                      *cognitoidentityprovider.Client
+	queues                     *sqs.Client
 }
 
 var (
@@ -122,6 +124,7 @@ func (c *cloud) connect(cfg Config) {
 	c.keys = kms.NewFromConfig(base)
 	c.secrets = secretsmanager.NewFromConfig(base)
 	c.pools = cognitoidentityprovider.NewFromConfig(base)
+	c.queues = sqs.NewFromConfig(base)
 }
 
 // partitionOf is the partition of a region (General Reference, "AWS service endpoints").

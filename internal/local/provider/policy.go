@@ -277,6 +277,13 @@ func (s statement) allows(kind, principal, action string) bool {
 	return byAction && byPrincipal
 }
 
+// covers says whether the statement of a role's policy allows an action on a resource. Conditions are not weighed.
+func (s statement) covers(action, resource string) bool {
+	return s.Effect == "Allow" &&
+		slices.ContainsFunc(s.Action, func(pattern string) bool { return wildcard(pattern, action) }) &&
+		slices.ContainsFunc(s.Resource, func(pattern string) bool { return wildcard(pattern, resource) })
+}
+
 // public says whether the statement allows something to everyone without a condition.
 func (s statement) public() bool {
 	everyone := slices.Contains(s.Principal["*"], "*") || slices.Contains(s.Principal["AWS"], "*")

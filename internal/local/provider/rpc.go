@@ -440,7 +440,8 @@ func codeOf(err error) string {
 // gone says whether err means that the resource does not exist.
 func gone(err error) bool {
 	switch codeOf(err) {
-	case "ResourceNotFoundException", "NotFoundException", "NoSuchEntity", "PolicyNotFoundException":
+	case "ResourceNotFoundException", "NotFoundException", "NoSuchEntity", "PolicyNotFoundException",
+		"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue":
 		return true
 	}
 	return false
