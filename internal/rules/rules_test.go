@@ -71,8 +71,8 @@ func TestImportRules(t *testing.T) {
 		}
 	}
 	runtimeLibrary := []string{
-		"internal/apperr", "internal/awsconfig", "internal/environ", "internal/fieldcrypt", "internal/idempotency", "internal/money", "internal/ratelimit",
-		"internal/rest", "internal/secret", "internal/store", "internal/telemetry", "internal/token", "internal/validate",
+		"internal/apperr", "internal/awsconfig", "internal/cache", "internal/environ", "internal/fieldcrypt", "internal/idempotency", "internal/money", "internal/ratelimit",
+		"internal/rest", "internal/retry", "internal/secret", "internal/store", "internal/telemetry", "internal/token", "internal/validate",
 	}
 	rules := []struct {
 		from      []string
@@ -81,6 +81,7 @@ func TestImportRules(t *testing.T) {
 	}{
 		{append([]string{"lambda"}, runtimeLibrary...), pulumi, "a function must not carry the deployment program: size, start and attack surface"},
 		{append([]string{"lambda"}, runtimeLibrary...), ours("internal/local", "components", "stacks", "cmd"), "a function is the same on AWS and in the local cloud"},
+		{append([]string{"lambda"}, runtimeLibrary...), ours("internal/fault"), "what makes calls fail is for tests"},
 		{[]string{"components"}, ours("internal/catalog", "internal/service", "stacks", "lambda"), "components are a library for any program; they know nothing of Expenzez"},
 		{[]string{"internal/service"}, beyond("internal/service"), "the vocabulary is read by the deployment and by every function: standard library only"},
 		{[]string{"internal/catalog"}, beyond("internal/service", "internal/catalog"), "a declaration is a plain value: it needs only the vocabulary"},

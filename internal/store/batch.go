@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -63,7 +62,7 @@ func (t Table) batch(ctx context.Context, in types.KeysAndAttributes) ([]Item, e
 
 // pauseBetweenRounds waits a full jitter of 25 ms doubled each round; the context ends the wait.
 func pauseBetweenRounds(ctx context.Context, round int) error {
-	timer := time.NewTimer(fullJitter(rand.Float64(), round)) //nolint:gosec // spreads load, protects nothing
+	timer := time.NewTimer(Options{}.policy().Wait(round))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

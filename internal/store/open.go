@@ -2,15 +2,15 @@ package store
 
 import (
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	sdkretry "github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/expenzez/aws-backend/internal/retry"
 )
 
 // Options tune the client. The zero value is right for a function that answers mobile clients.
@@ -28,16 +28,10 @@ type Options struct {
 // throttles too: the SDK's own second for those would outlast the request. Beside what the SDK retries, it retries
 // transactions that only conflicts or throttles canceled: nothing was done, and the client token makes it safe.
 func Open(cfg aws.Config, o Options) *dynamodb.Client {
-	if o.Attempts == 0 {
-		o.Attempts = 3
-	}
 	if o.AttemptTimeout == 0 {
 		o.AttemptTimeout = time.Second
 	}
-	if o.Random == nil {
-		o.Random = rand.Float64
-	}
-	retryer := newRetryer(o) // one for all calls: the budget of retries belongs to the client
+	retryer := retry.Retryer(o.policy(), sdkretry.IsErrorRetryableFunc(transientCancellation)) // one for all calls: the budget of retries belongs to the client
 	return dynamodb.NewFromConfig(cfg, func(c *dynamodb.Options) {
 		c.Retryer = retryer
 		c.RetryMaxAttempts = 0 // else the SDK wraps the retryer with the configuration's own count
@@ -48,17 +42,9 @@ func Open(cfg aws.Config, o Options) *dynamodb.Client {
 // Once makes a call without retries, for callers that have a fallback of their own: Table.With(store.Once).
 func Once(o *dynamodb.Options) { o.Retryer = aws.NopRetryer{} }
 
-// newRetryer spends at most one retry for ten calls that needed none, after a reserve of 50.
-func newRetryer(o Options) *retry.Standard {
-	return retry.NewStandard(func(s *retry.StandardOptions) {
-		s.MaxAttempts = o.Attempts
-		s.RateLimiter = ratelimit.NewTokenRateLimit(500)
-		s.RetryCost, s.ThrottlingRetryCost, s.NoRetryIncrement = 10, 10, 1
-		s.Retryables = append(s.Retryables, retry.IsErrorRetryableFunc(transientCancellation))
-		s.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
-			return fullJitter(o.Random(), attempt), nil
-		})
-	})
+// policy is how the client, and a batch that was answered in part, waits and tries again.
+func (o Options) policy() retry.Policy {
+	return retry.Policy{Attempts: o.Attempts, Base: 25 * time.Millisecond, Random: o.Random}
 }
 
 // transientCancellation leaves everything but canceled transactions and conflicts to the SDK's own rules.
@@ -80,15 +66,4 @@ func withTimeout(client aws.HTTPClient, timeout time.Duration) aws.HTTPClient {
 		return buildable.WithTimeout(timeout)
 	}
 	return client
-}
-
-// fullJitter is random × min(1 s, 25 ms × 2^(attempt-1)), attempt counted from 1 (AWS Architecture Blog, "Exponential
-// Backoff and Jitter").
-func fullJitter(random float64, attempt int) time.Duration {
-	const base, most = 25 * time.Millisecond, time.Second
-	wait := most
-	if attempt < 7 {
-		wait = min(most, base<<max(attempt-1, 0))
-	}
-	return time.Duration(random * float64(wait))
 }
