@@ -149,7 +149,7 @@ func Retryer(p Policy, more ...retry.IsErrorRetryable) aws.RetryerV2 {
 	return retryer{p: p, Standard: retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = p.Attempts
 		o.RateLimiter = ratelimit.NewTokenRateLimit(tokens)
-		o.RetryCost, o.ThrottlingRetryCost, o.RetryTimeoutCost, o.NoRetryIncrement = spent, spent, spent, earned
+		o.RetryCost, o.ThrottlingRetryCost, o.NoRetryIncrement = spent, spent, earned
 		o.Retryables = append(append(o.Retryables, retry.IsErrorRetryableFunc(cutOff)), more...)
 		o.Backoff = retry.BackoffDelayerFunc(func(n int, _ error) (time.Duration, error) { return p.Wait(n), nil })
 	})}
