@@ -15,6 +15,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/aead/subtle"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/prf"
+	tinkpb "github.com/tink-crypto/tink-go/v2/proto/tink_go_proto"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"github.com/expenzez/aws-backend/internal/store"
@@ -28,10 +29,11 @@ type KMS interface {
 
 var _ KMS = (*kms.Client)(nil)
 
-// ring is the keysets of one epoch, ready to use.
+// ring is the keysets of one epoch, ready to use, and the data key that wraps them, as KMS encrypted it.
 type ring struct {
-	aead tink.AEAD
-	prf  *prf.Set
+	aead    tink.AEAD
+	prf     *prf.Set
+	wrapped []byte
 }
 
 // Attributes of the item that holds the keysets of an epoch.
@@ -64,7 +66,7 @@ func (k keysets) read(ctx context.Context, mayMake bool) (*ring, error) {
 	case out.Item != nil:
 		return k.unwrap(ctx, out.Item)
 	case !mayMake:
-		return nil, errors.New("there are none")
+		return nil, errNone
 	default:
 		return k.make(ctx)
 	}
@@ -78,24 +80,26 @@ func (k keysets) make(ctx context.Context) (*ring, error) {
 		return nil, fmt.Errorf("make a data key: %w", err)
 	}
 	defer clear(out.Plaintext)
-	item, r, err := k.fresh(out.Plaintext)
+	item, r, err := k.fresh(out.Plaintext, out.CiphertextBlob)
 	if err != nil {
 		return nil, err
 	}
-	item[attrDataKey] = store.B(out.CiphertextBlob)
 	_, err = k.table.PutItem(ctx, &dynamodb.PutItemInput{Item: item, ConditionExpression: aws.String("attribute_not_exists(pk)")})
-	var refused *store.ConditionFailedError
+	var stored *store.ConditionFailedError
 	switch {
-	case errors.As(err, &refused):
-		return k.unwrap(ctx, refused.Old)
-	case err != nil:
+	case err == nil:
+		return r, nil
+	case !errors.As(err, &stored):
 		return nil, err
+	case bytes.Equal(store.Read(stored.Old).OptB(attrDataKey), r.wrapped):
+		return r, nil // the client tried again, not having heard that it had stored them
+	default:
+		return k.unwrap(ctx, stored.Old)
 	}
-	return r, nil
 }
 
-// fresh makes new keysets and the item that holds them, still without the data key.
-func (k keysets) fresh(dataKey []byte) (store.Item, *ring, error) {
+// fresh makes new keysets and the item that holds them.
+func (k keysets) fresh(dataKey, wrappedDataKey []byte) (store.Item, *ring, error) {
 	wrapper, err := subtle.NewAESGCM(dataKey)
 	if err != nil {
 		return nil, nil, fmt.Errorf("data key: %w", err)
@@ -105,15 +109,15 @@ func (k keysets) fresh(dataKey []byte) (store.Item, *ring, error) {
 	if err := errors.Join(sealErr, indexErr); err != nil {
 		return nil, nil, fmt.Errorf("make keysets: %w", err)
 	}
-	item := store.Item{"pk": store.S(k.pk)}
+	item := store.Item{"pk": store.S(k.pk), attrDataKey: store.B(wrappedDataKey)}
 	for attribute, handle := range map[string]*keyset.Handle{attrAEAD: sealing, attrPRF: indexing} {
-		var b bytes.Buffer
-		if err := handle.WriteWithAssociatedData(keyset.NewBinaryWriter(&b), wrapper, k.place(attribute)); err != nil {
+		wrapped, err := wrap(handle, wrapper, k.place(attribute))
+		if err != nil {
 			return nil, nil, fmt.Errorf("wrap %s: %w", attribute, err)
 		}
-		item[attribute] = store.B(b.Bytes())
+		item[attribute] = store.B(wrapped)
 	}
-	r, err := newRing(sealing, indexing)
+	r, err := newRing(sealing, indexing, wrappedDataKey)
 	return item, r, err
 }
 
@@ -124,12 +128,12 @@ func (k keysets) unwrap(ctx context.Context, item store.Item) (*ring, error) {
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
-	out, err := k.kms.Decrypt(ctx, &kms.DecryptInput{KeyId: &k.key, CiphertextBlob: wrapped, EncryptionContext: k.context})
+	dataKey, err := k.dataKey(ctx, wrapped)
 	if err != nil {
-		return nil, fmt.Errorf("unwrap the data key: %w", err)
+		return nil, err
 	}
-	defer clear(out.Plaintext)
-	wrapper, err := subtle.NewAESGCM(out.Plaintext)
+	defer clear(dataKey)
+	wrapper, err := subtle.NewAESGCM(dataKey)
 	if err != nil {
 		return nil, fmt.Errorf("data key: %w", err)
 	}
@@ -138,25 +142,77 @@ func (k keysets) unwrap(ctx context.Context, item store.Item) (*ring, error) {
 	if err := errors.Join(sealErr, indexErr); err != nil {
 		return nil, err
 	}
-	return newRing(sealer, indexer)
+	return newRing(sealer, indexer, wrapped)
+}
+
+// dataKey lets KMS unwrap the data key; the caller clears it.
+func (k keysets) dataKey(ctx context.Context, wrapped []byte) ([]byte, error) {
+	out, err := k.kms.Decrypt(ctx, &kms.DecryptInput{KeyId: &k.key, CiphertextBlob: wrapped, EncryptionContext: k.context})
+	if err != nil {
+		return nil, fmt.Errorf("unwrap the data key: %w", err)
+	}
+	return out.Plaintext, nil
 }
 
 func (k keysets) handle(wrapper tink.AEAD, attribute string, wrapped []byte) (*keyset.Handle, error) {
-	h, err := keyset.ReadWithAssociatedData(keyset.NewBinaryReader(bytes.NewReader(wrapped)), wrapper, k.place(attribute))
+	h, err := unwrap(wrapped, wrapper, k.place(attribute))
 	if err != nil {
 		return nil, fmt.Errorf("unwrap %s: %w", attribute, err)
 	}
 	return h, nil
 }
 
-// place binds a wrapped keyset to its item and attribute.
-func (k keysets) place(attribute string) []byte { return joined("keyset", k.pk, attribute) }
+// place binds a wrapped keyset to its environment, item and attribute.
+func (k keysets) place(attribute string) []byte {
+	return joined("keyset", k.context["env"], k.pk, attribute)
+}
 
-func newRing(sealing, indexing *keyset.Handle) (*ring, error) {
+func newRing(sealing, indexing *keyset.Handle, wrappedDataKey []byte) (*ring, error) {
 	sealer, sealErr := aead.New(sealing)
 	indexer, indexErr := prf.NewPRFSet(indexing)
 	if err := errors.Join(sealErr, indexErr); err != nil {
 		return nil, fmt.Errorf("use keysets: %w", err)
 	}
-	return &ring{sealer, indexer}, nil
+	return &ring{sealer, indexer, wrappedDataKey}, nil
 }
+
+// wrap encrypts a keyset, bound to its place.
+func wrap(handle *keyset.Handle, wrapper tink.AEAD, place []byte) ([]byte, error) {
+	var w sealedKeyset
+	err := handle.WriteWithAssociatedData(&w, wrapper, place)
+	return w, err
+}
+
+func unwrap(b []byte, wrapper tink.AEAD, place []byte) (*keyset.Handle, error) {
+	w := sealedKeyset(b)
+	return keyset.ReadWithAssociatedData(&w, wrapper, place)
+}
+
+// sealedKeyset is a keyset as Tink encrypts it: only that. What Tink writes beside it (a KeysetInfo, in the clear) nothing
+// authenticates and nobody reads; without it, a change of any byte shows.
+type sealedKeyset []byte
+
+var (
+	_ keyset.Reader = (*sealedKeyset)(nil)
+	_ keyset.Writer = (*sealedKeyset)(nil)
+)
+
+// errClear refuses keysets that are not encrypted.
+var errClear = errors.New("fieldcrypt: keysets are never stored in the clear")
+
+// WriteEncrypted keeps the encrypted keyset.
+func (w *sealedKeyset) WriteEncrypted(k *tinkpb.EncryptedKeyset) error {
+	*w = k.GetEncryptedKeyset()
+	return nil
+}
+
+// ReadEncrypted gives the encrypted keyset.
+func (w *sealedKeyset) ReadEncrypted() (*tinkpb.EncryptedKeyset, error) {
+	return &tinkpb.EncryptedKeyset{EncryptedKeyset: *w}, nil
+}
+
+// Write refuses.
+func (*sealedKeyset) Write(*tinkpb.Keyset) error { return errClear }
+
+// Read refuses.
+func (*sealedKeyset) Read() (*tinkpb.Keyset, error) { return nil, errClear }
