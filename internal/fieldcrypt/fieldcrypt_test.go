@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -267,6 +268,52 @@ func TestItemsThatWereTamperedWith(t *testing.T) {
 			w.put(t, item)
 			fails(t, w.sandbox(0), sealed)
 		})
+	}
+}
+
+// Every bit of the keysets' item counts.
+func TestAnItemWithOneBitChanged(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	sealed := seal(t, w.sandbox(0), "x")
+	for _, attribute := range []string{"dataKey", "aead", "prf"} {
+		item := w.db.Items("users")[0]
+		whole := store.Read(item).B(attribute)
+		for i := range whole {
+			spoilt := slices.Clone(whole)
+			spoilt[i] ^= 1 << (i % 8)
+			item[attribute] = store.B(spoilt)
+			w.put(t, item)
+			_, err := w.sandbox(0).Open(t.Context(), "users", "u1", "email", sealed)
+			require.Error(t, err, "byte %d of %s changed", i, attribute)
+		}
+		item[attribute] = store.B(whole)
+		w.put(t, item)
+	}
+	require.Equal(t, "x", open(t, w.sandbox(0), sealed))
+}
+
+// Each environment and purpose has keysets of its own, under one KMS key, too.
+func TestWhatIsSealedElsewhereDoesNotOpen(t *testing.T) {
+	t.Parallel()
+	key := kmsmem.New(keyARN, map[string]string{"app": "expenzez"})
+	sealed := map[string][]byte{}
+	ciphers := map[string]*fieldcrypt.Cipher{}
+	for _, place := range []string{"dev/pii", "prod/pii", "dev/logs"} {
+		environment, purpose, _ := strings.Cut(place, "/")
+		ciphers[place] = fieldcrypt.New(key, store.NewTable(mem.New(mem.Schema{Name: "users", Hash: "pk"}), "users"),
+			fieldcrypt.Config{Key: keyARN, Environment: environment, Purpose: purpose})
+		sealed[place] = seal(t, ciphers[place], "x")
+	}
+	for from, value := range sealed {
+		for to, c := range ciphers {
+			_, err := c.Open(t.Context(), "users", "u1", "email", value)
+			if from == to {
+				require.NoError(t, err)
+				continue
+			}
+			require.ErrorIs(t, err, fieldcrypt.ErrSealed, "%s to %s", from, to)
+		}
 	}
 }
 

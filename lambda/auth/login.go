@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/expenzez/aws-backend/internal/apperr"
+	"github.com/expenzez/aws-backend/internal/fieldcrypt"
 	"github.com/expenzez/aws-backend/internal/rest"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/telemetry"
@@ -60,40 +61,93 @@ func (a *api) login(ctx context.Context, r *rest.Request) (rest.Response, error)
 }
 
 // start writes user, session and event, all or nothing, and answers with the first pair of tokens. The access token is
-// made first: a session whose tokens cannot be signed is not begun.
+// made first: a session whose tokens cannot be signed is not begun. When another login wrote the user meanwhile, it
+// begins again with what that one wrote.
 func (a *api) start(ctx context.Context, user, email, index string, now time.Time) (rest.Response, error) {
 	session, secret := randomText(16), newRefreshSecret()
 	response, err := a.pair(ctx, user, session, secret)
 	if err != nil {
 		return rest.Response{}, err
 	}
-	sealed, err := a.cipher.Seal(ctx, "users", user, "email", []byte(email))
+	out, err := a.t.Users.GetItem(ctx, &dynamodb.GetItemInput{Key: userKey(user)})
 	if err != nil {
-		return rest.Response{}, unavailable(fmt.Errorf("auth: seal the address: %w", err))
+		return rest.Response{}, unavailable(err)
 	}
-	err = store.Transact(ctx, a.tx, "",
-		a.t.Users.UpdateWrite(types.Update{
-			Key: store.Item{"pk": store.S("USER#" + user)},
-			UpdateExpression: aws.String("SET #status = if_not_exists(#status, :active), email = :email, emailIndex = :index, " +
-				"createdAt = if_not_exists(createdAt, :now), lastLoginAt = :now"),
-			ConditionExpression:      aws.String("attribute_not_exists(#status) OR #status = :active"),
-			ExpressionAttributeNames: map[string]string{"#status": "status"},
-			ExpressionAttributeValues: store.Item{":active": store.S(userActive), ":email": store.B(sealed), ":index": store.S(index),
-				":now": store.N(now.Unix())},
-		}),
-		a.t.Sessions.PutWrite(types.Put{Item: newSession(session, user, secret, now), ConditionExpression: aws.String("attribute_not_exists(pk)")}),
-		a.t.SecurityEvents.PutWrite(types.Put{Item: securityEvent(user, session, "login", now)}),
-	)
-	var failed *store.CancelledError
-	switch {
-	case err == nil:
-		return response, nil
-	case errors.As(err, &failed):
-		if _, refused := failed.Refused(0); refused {
+	stored := out.Item
+	for range 3 {
+		update, err := a.seen(ctx, user, email, index, stored, now)
+		if err != nil {
+			return rest.Response{}, err
+		}
+		err = store.Transact(ctx, a.tx, "",
+			a.t.Users.UpdateWrite(update),
+			a.t.Sessions.PutWrite(types.Put{Item: newSession(session, user, secret, now), ConditionExpression: aws.String("attribute_not_exists(pk)")}),
+			a.t.SecurityEvents.PutWrite(types.Put{Item: securityEvent(user, session, "login", now)}),
+		)
+		var failed *store.CancelledError
+		if err == nil {
+			return response, nil
+		}
+		if !errors.As(err, &failed) {
+			return rest.Response{}, unavailable(err)
+		}
+		old, refused := failed.Refused(0)
+		switch {
+		case !refused:
+			return rest.Response{}, unavailable(err)
+		case old["status"] != nil && store.Read(old).OptS("status") != userActive:
 			return rest.Response{}, errDisabled
 		}
+		stored = old
 	}
-	return rest.Response{}, unavailable(err)
+	return rest.Response{}, unavailable(errors.New("auth: a user is written by too many at once"))
+}
+
+func userKey(user string) store.Item { return store.Item{"pk": store.S("USER#" + user)} }
+
+// seen is the write that notes a login in a user's item, or makes the item. The address is sealed under the user's own
+// key, which is made with the item and lies in it: without the key (dek) the address is shredded. The write is refused
+// unless the item still holds the key that stored does.
+func (a *api) seen(ctx context.Context, user, email, index string, stored store.Item, now time.Time) (types.Update, error) {
+	key, wrapped, err := a.keyOf(ctx, user, stored)
+	if err != nil {
+		return types.Update{}, err
+	}
+	sealed, err := key.Seal("users", user, "email", []byte(email))
+	if err != nil {
+		return types.Update{}, fmt.Errorf("auth: seal the address: %w", err)
+	}
+	unchanged := "dek = :dek"
+	if stored["dek"] == nil {
+		unchanged = "attribute_not_exists(dek)"
+	}
+	return types.Update{
+		Key: userKey(user),
+		UpdateExpression: aws.String("SET #status = if_not_exists(#status, :active), dek = :dek, email = :email, emailIndex = :index, " +
+			"createdAt = if_not_exists(createdAt, :now), lastLoginAt = :now"),
+		ConditionExpression:      aws.String("(attribute_not_exists(#status) OR #status = :active) AND " + unchanged),
+		ExpressionAttributeNames: map[string]string{"#status": "status"},
+		ExpressionAttributeValues: store.Item{":active": store.S(userActive), ":dek": store.B(wrapped), ":email": store.B(sealed),
+			":index": store.S(index), ":now": store.N(now.Unix())},
+	}, nil
+}
+
+// keyOf is the key that a user's item holds, or a new one for an item that holds none, and its wrapped form. One that
+// does not open is not replaced: what was sealed under it would be lost.
+func (a *api) keyOf(ctx context.Context, user string, stored store.Item) (key *fieldcrypt.UserKey, wrapped []byte, err error) {
+	if stored["dek"] == nil {
+		key, wrapped, err = a.cipher.NewUserKey(ctx, user)
+	} else {
+		wrapped = store.Read(stored).OptB("dek")
+		key, err = a.cipher.OpenUserKey(ctx, user, wrapped)
+	}
+	switch {
+	case errors.Is(err, fieldcrypt.ErrSealed):
+		return nil, nil, fmt.Errorf("auth: the user's key: %w", err)
+	case err != nil:
+		return nil, nil, unavailable(fmt.Errorf("auth: the user's key: %w", err))
+	}
+	return key, wrapped, nil
 }
 
 func attemptsKey(index string) store.Item { return store.Item{"pk": store.S("EMAIL#" + index)} }
