@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -24,6 +26,7 @@ import (
 	"github.com/expenzez/aws-backend/internal/fault"
 	"github.com/expenzez/aws-backend/internal/fieldcrypt"
 	"github.com/expenzez/aws-backend/internal/fieldcrypt/kmsmem"
+	local "github.com/expenzez/aws-backend/internal/local/aws"
 	"github.com/expenzez/aws-backend/internal/local/moto"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/store/mem"
@@ -144,12 +147,12 @@ func memory() site {
 	}}
 }
 
-// onEmulator is the real clients over HTTP, which try again by themselves.
-func onEmulator(t *testing.T) site {
+// onEmulator is the real clients over HTTP, which try again by themselves, at an address with an operator's credentials.
+func onEmulator(t *testing.T, url, id, secret string) site {
 	t.Helper()
 	name := strings.ReplaceAll(t.Name(), "/", "-")
 	config := func(transport aws.HTTPClient) aws.Config {
-		return aws.Config{Region: "eu-west-2", BaseEndpoint: &emulator, HTTPClient: transport, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
+		return aws.Config{Region: "eu-west-2", BaseEndpoint: &url, HTTPClient: transport, Credentials: credentials.NewStaticCredentialsProvider(id, secret, "")}
 	}
 	quick := func(o *retry.StandardOptions) {
 		o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
@@ -180,7 +183,40 @@ func TestConformanceOnMemory(t *testing.T) {
 
 func TestConformanceOnTheEmulator(t *testing.T) {
 	t.Parallel()
-	conform(t, onEmulator(t))
+	conform(t, onEmulator(t, emulator, "test", "test"))
+}
+
+// The local cloud mends what the emulator gets wrong of keys: it binds the encryption context, and refuses a disabled one.
+func TestConformanceOnTheLocalCloud(t *testing.T) {
+	t.Parallel()
+	front, err := local.New(local.Config{Backend: emulator, Account: "111122223333", Region: "eu-west-2"})
+	require.NoError(t, err)
+	server := httptest.NewServer(front)
+	t.Cleanup(func() { server.Close(); require.NoError(t, front.Close()) })
+	id, secret := front.AdminCredentials()
+	s := onEmulator(t, server.URL, id, secret)
+	conform(t, s)
+	t.Run("disabled", func(t *testing.T) { disabled(t, s, server.URL, id, secret) })
+}
+
+// disabled disables the key under a warm sandbox.
+func disabled(t *testing.T, s site, url, id, secret string) {
+	t.Helper()
+	keys := kms.NewFromConfig(aws.Config{Region: "eu-west-2", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider(id, secret, "")})
+	created, err := keys.CreateKey(t.Context(), &kms.CreateKeyInput{}) // the cases of conform use the other
+	require.NoError(t, err)
+	s.key = *created.KeyMetadata.Arn
+	clock := fault.NewClock(time.Unix(1_800_000_000, 0))
+	c := s.sandbox("disabled", nil, within, func(c *fieldcrypt.Config) { c.Now = clock.Now })
+	sealed := seal(t, c, "x")
+	_, err = keys.DisableKey(t.Context(), &kms.DisableKeyInput{KeyId: created.KeyMetadata.KeyId})
+	require.NoError(t, err)
+	require.Equal(t, "x", open(t, c, sealed))
+	clock.Jump(time.Hour)
+	fails(t, c, sealed)
+	_, err = keys.EnableKey(t.Context(), &kms.EnableKeyInput{KeyId: created.KeyMetadata.KeyId})
+	require.NoError(t, err)
+	require.Equal(t, "x", open(t, c, sealed))
 }
 
 // within gives callers time that no test should need: the emulator shares its machine.
@@ -193,6 +229,7 @@ func conform(t *testing.T, s site) {
 	t.Run("some_calls_fail", func(t *testing.T) { conformSomeCalls(t, s) })
 	t.Run("all_calls_fail", func(t *testing.T) { conformAllCalls(t, s) })
 	t.Run("an_answer_that_never_comes", func(t *testing.T) { conformHanging(t, s) })
+	t.Run("a_clock_that_jumps", func(t *testing.T) { conformClock(t, s) })
 	t.Run("elsewhere", func(t *testing.T) { conformElsewhere(t, s) })
 }
 
@@ -323,6 +360,44 @@ func conformHanging(t *testing.T, s site) {
 			require.Equal(t, "x", open(t, s.sandbox(purpose, nil, within), seal(t, s.sandbox(purpose, nil, within), "x")))
 		})
 	}
+}
+
+// conformClock moves the clock under a warm sandbox, forth and back, while KMS answers and while it does not.
+func conformClock(t *testing.T, s site) {
+	t.Parallel()
+	var down atomic.Bool
+	unsent := of(fault.Fault{Kind: fault.Unsent}, kmsCalls...)
+	plan := func(n int, operation string) fault.Fault {
+		if !down.Load() {
+			return fault.Fault{}
+		}
+		return unsent(n, operation)
+	}
+	clock := fault.NewClock(time.Unix(1_800_000_000, 0))
+	c := s.sandbox("clock", plan, within, func(c *fieldcrypt.Config) { c.Now = clock.Now })
+	sealed := seal(t, c, "x")
+	steps := []struct {
+		jump  time.Duration
+		down  bool
+		opens bool
+	}{
+		{time.Minute, true, true}, {time.Hour, true, true}, {11 * time.Hour, true, false}, {0, false, true},
+		{-48 * time.Hour, true, true}, {10 * time.Hour, true, true}, {time.Hour, true, false}, {-time.Minute, false, true},
+		{300 * time.Hour, true, false}, {0, false, true}, {-300 * time.Hour, false, true},
+	}
+	for i, step := range steps {
+		down.Store(step.down)
+		clock.Jump(step.jump)
+		plain, err := c.Open(t.Context(), "users", "u1", "email", sealed)
+		if step.opens {
+			require.NoError(t, err, "step %d", i)
+			require.Equal(t, "x", string(plain))
+			continue
+		}
+		require.Error(t, err, "step %d", i)
+		require.Nil(t, plain)
+	}
+	require.Equal(t, "x", open(t, s.sandbox("clock", nil, within), sealed), "it is the same keyset all the time")
 }
 
 // conformElsewhere takes keysets to another environment and epoch, where KMS does not unwrap them.

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/expenzez/aws-backend/internal/fault"
 	"github.com/expenzez/aws-backend/internal/fieldcrypt"
 	"github.com/expenzez/aws-backend/internal/store"
 )
@@ -84,23 +85,26 @@ func TestOneCallForManyFirstUses(t *testing.T) {
 	const callers = 64
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		sandbox := func() *fieldcrypt.Cipher {
-			return fieldcrypt.New(late{w.key, 100 * time.Millisecond}, w.table(), w.config(0))
-		}
-		c := sandbox()
+		slowly := store.NewTable(fault.NewDB(w.as, of(fault.Fault{Delay: 100 * time.Millisecond}, "GetItem", "PutItem")), "users")
+		c := fieldcrypt.New(late{w.key, 100 * time.Millisecond}, slowly, w.config(0))
 		var wg sync.WaitGroup
-		opened := make([]error, callers)
-		for i := range callers { // half of them may not make the keysets, and begin first
+		opened, sealed := make([]error, callers/2), make([]error, callers/2)
+		for i := range opened { // half of them may not make the keysets, and begin first
 			wg.Go(func() { _, opened[i] = c.Open(t.Context(), "users", "u1", "email", []byte("\x00\x01x")) })
 		}
-		require.NoError(t, func() error { _, err := c.Seal(t.Context(), "users", "u1", "email", nil); return err }())
+		synctest.Wait()
+		for i := range sealed {
+			wg.Go(func() { _, sealed[i] = c.Seal(t.Context(), "users", "u1", "email", nil) })
+		}
 		wg.Wait()
+		require.NoError(t, errors.Join(sealed...), "those who may make them do not get the answer of those who may not")
 		require.NotContains(t, opened, nil)
 		require.Equal(t, []string{"GenerateDataKey"}, w.key.Calls())
 
-		sealed, _ := c.Seal(t.Context(), "users", "u1", "email", []byte("x"))
+		value := seal(t, c, "x")
 		_, wrapped := newUserKey(t, c, "u1")
-		require.NoError(t, uses(t, sandbox(), sealed, wrapped, callers))
+		next := fieldcrypt.New(late{w.key, 100 * time.Millisecond}, slowly, w.config(0))
+		require.NoError(t, uses(t, next, value, wrapped, callers))
 		require.Equal(t, []string{"GenerateDataKey", "Decrypt"}, w.key.Calls())
 		require.Len(t, w.db.Items("users"), 1)
 	})

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"strconv"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -103,27 +104,37 @@ func TestTheStoredFormatIsFrozen(t *testing.T) {
 }
 
 // The format, read without this package and without Tink's ciphers: AES-256-GCM with a nonce of 12 bytes before and a tag
-// of 16 behind, and HMAC-SHA-256. Whoever has the KMS key can read what is stored for ever.
+// of 16 behind, and HMAC-SHA-256. Whoever has the KMS key can read what is stored for ever. What is made now has it, too.
 func TestTheStoredFormatIsWhatIsSaid(t *testing.T) {
 	t.Parallel()
 	v, w := frozen(t)
+	readByHand(t, w, v, 1)
+	for epoch := uint16(1); epoch < 4; epoch++ {
+		w = newWorld()
+		readByHand(t, w, newVector(t, w, epoch), epoch)
+	}
+}
+
+func readByHand(t *testing.T, w *world, v vector, epoch uint16) {
+	t.Helper()
+	e := strconv.Itoa(int(epoch))
 	out, err := w.key.Decrypt(t.Context(), &kms.DecryptInput{KeyId: aws.String(keyARN), CiphertextBlob: v.Item["dataKey"],
-		EncryptionContext: map[string]string{"app": "expenzez", "env": "dev", "purpose": "pii", "epoch": "1"}})
+		EncryptionContext: map[string]string{"app": "expenzez", "env": "dev", "purpose": "pii", "epoch": e}})
 	require.NoError(t, err)
 
-	sealing := keyOf(t, gcm(t, out.Plaintext, v.Item["aead"], "\x06keyset\x03dev\x0cKEYSET#pii#1\x04aead"))
-	require.Equal(t, []byte{0, 1}, []byte(v.Sealed[:2]))
-	require.Equal(t, v.Plain, string(gcm(t, gcmKey(t, sealing, v.Sealed[2:7]), v.Sealed[7:], "\x05field\x03dev\x03pii\x011\x05users\x02u1\x05email")))
+	sealing := keyOf(t, gcm(t, out.Plaintext, v.Item["aead"], "\x06keyset\x03dev\x0cKEYSET#pii#"+e+"\x04aead"))
+	require.Equal(t, []byte{0, byte(epoch)}, []byte(v.Sealed[:2]))
+	require.Equal(t, v.Plain, string(gcm(t, gcmKey(t, sealing, v.Sealed[2:7]), v.Sealed[7:], "\x05field\x03dev\x03pii\x01"+e+"\x05users\x02u1\x05email")))
 
-	indexing := keyOf(t, gcm(t, out.Plaintext, v.Item["prf"], "\x06keyset\x03dev\x0cKEYSET#pii#1\x03prf"))
+	indexing := keyOf(t, gcm(t, out.Plaintext, v.Item["prf"], "\x06keyset\x03dev\x0cKEYSET#pii#"+e+"\x03prf"))
 	var prf prfpb.HmacPrfKey
 	require.NoError(t, proto.Unmarshal(indexing.KeyData.Value, &prf))
 	mac := hmac.New(sha256.New, prf.KeyValue)
 	mac.Write([]byte("\x05email\x0f" + v.Plain))
 	require.Equal(t, v.Index, base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16]))
 
-	require.Equal(t, []byte{0, 1}, []byte(v.UserKey[:2]))
-	personal := keyOf(t, gcm(t, gcmKey(t, sealing, v.UserKey[2:7]), v.UserKey[7:], "\x08user key\x03dev\x03pii\x011\x02u1"))
+	require.Equal(t, []byte{0, byte(epoch)}, []byte(v.UserKey[:2]))
+	personal := keyOf(t, gcm(t, gcmKey(t, sealing, v.UserKey[2:7]), v.UserKey[7:], "\x08user key\x03dev\x03pii\x01"+e+"\x02u1"))
 	require.Equal(t, v.Plain, string(gcm(t, gcmKey(t, personal, v.UserSealed[:5]), v.UserSealed[5:], "\x0auser field\x03dev\x03pii\x02u1\x05users\x02u1\x05email")))
 }
 
@@ -159,24 +170,29 @@ func gcmKey(t *testing.T, key *tinkpb.Keyset_Key, prefix []byte) []byte {
 	return k.KeyValue
 }
 
-func writeVector(t *testing.T) {
+// newVector makes keysets in a world that has none, and seals with them.
+func newVector(t *testing.T, w *world, epoch uint16) vector {
 	t.Helper()
-	w := newWorld()
-	c := w.sandbox(0)
+	config := w.config(epoch)
+	config.IndexEpoch = epoch
+	c := fieldcrypt.New(w.key, w.table(), config)
 	v := vector{Item: map[string]hexadecimal{}, Plain: "ada@example.com", User: "u1"}
 	v.Sealed, v.Index = seal(t, c, v.Plain), index(t, c, "email", v.Plain)
-	var key *fieldcrypt.UserKey
-	var err error
-	key, v.UserKey, err = c.NewUserKey(t.Context(), v.User)
+	key, wrapped := newUserKey(t, c, v.User)
+	sealed, err := key.Seal("users", "u1", "email", []byte(v.Plain))
 	require.NoError(t, err)
-	v.UserSealed, err = key.Seal("users", "u1", "email", []byte(v.Plain))
-	require.NoError(t, err)
+	v.UserKey, v.UserSealed = wrapped, sealed
 	for name, value := range w.db.Items("users")[0] {
 		if b, ok := value.(*types.AttributeValueMemberB); ok {
 			v.Item[name] = b.Value
 		}
 	}
-	text, err := json.MarshalIndent(v, "", "  ")
+	return v
+}
+
+func writeVector(t *testing.T) {
+	t.Helper()
+	text, err := json.MarshalIndent(newVector(t, newWorld(), 1), "", "  ")
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(vectorFile, append(text, '\n'), 0o600))
 }
