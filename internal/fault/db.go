@@ -2,9 +2,12 @@ package fault
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"syscall"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -22,9 +25,13 @@ var _ store.DB = (*DB)(nil)
 // NewDB fails calls to next; a nil plan fails none.
 func NewDB(next store.DB, plan Plan) *DB { return &DB{counter: counter{plan: plan}, next: next} }
 
-// call makes one call, or fails it. Truncated is Lost: the SDK cannot read half an answer.
+// call makes one call, or fails it.
 func call[In, Out any](ctx context.Context, db *DB, operation string, do func(context.Context, *In, ...func(*dynamodb.Options)) (*Out, error), in *In, opts []func(*dynamodb.Options)) (*Out, error) {
-	f := db.counter.next(operation)
+	return planned(ctx, db.counter.next(operation), operation, do, in, opts)
+}
+
+// planned is a call that goes as planned. Truncated is Lost: the SDK cannot read half an answer.
+func planned[In, Out any](ctx context.Context, f Fault, operation string, do func(context.Context, *In, ...func(*dynamodb.Options)) (*Out, error), in *In, opts []func(*dynamodb.Options)) (*Out, error) {
 	failed := func(err error) error {
 		return &smithy.OperationError{ServiceID: dynamodb.ServiceID, OperationName: operation, Err: err}
 	}
@@ -72,9 +79,69 @@ func (db *DB) Query(ctx context.Context, in *dynamodb.QueryInput, opts ...func(*
 	return call(ctx, db, "Query", db.next.Query, in, opts)
 }
 
-// BatchGetItem is next's, or fails.
+// BatchGetItem is next's, or fails, or answers in part.
 func (db *DB) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
-	return call(ctx, db, "BatchGetItem", db.next.BatchGetItem, in, opts)
+	f := db.counter.next("BatchGetItem")
+	part, left := *in, map[string]types.KeysAndAttributes{}
+	part.RequestItems = maps.Clone(in.RequestItems)
+	count := 0
+	for _, asked := range in.RequestItems {
+		count += len(asked.Keys)
+	}
+	for range min(f.Unprocessed, count-1) {
+		name := lastTable(part.RequestItems)
+		asked, leave := part.RequestItems[name], part.RequestItems[name]
+		end := len(asked.Keys) - 1
+		asked.Keys, leave.Keys = asked.Keys[:end], append(left[name].Keys, asked.Keys[end])
+		left[name] = leave
+		if part.RequestItems[name] = asked; end == 0 {
+			delete(part.RequestItems, name)
+		}
+	}
+	out, err := planned(ctx, f, "BatchGetItem", db.next.BatchGetItem, &part, opts)
+	if err != nil || len(left) == 0 {
+		return out, err
+	}
+	for name, more := range out.UnprocessedKeys {
+		more.Keys = append(more.Keys, left[name].Keys...)
+		left[name] = more
+	}
+	out.UnprocessedKeys = left
+	return out, nil
+}
+
+// BatchWriteItem is next's, or fails, or is done in part.
+func (db *DB) BatchWriteItem(ctx context.Context, in *dynamodb.BatchWriteItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error) {
+	f := db.counter.next("BatchWriteItem")
+	part, left := *in, map[string][]types.WriteRequest{}
+	part.RequestItems = maps.Clone(in.RequestItems)
+	count := 0
+	for _, requests := range in.RequestItems {
+		count += len(requests)
+	}
+	for range min(f.Unprocessed, count-1) {
+		name := lastTable(part.RequestItems)
+		requests := part.RequestItems[name]
+		end := len(requests) - 1
+		left[name] = append(left[name], requests[end])
+		if part.RequestItems[name] = requests[:end]; end == 0 {
+			delete(part.RequestItems, name)
+		}
+	}
+	out, err := planned(ctx, f, "BatchWriteItem", db.next.BatchWriteItem, &part, opts)
+	if err != nil || len(left) == 0 {
+		return out, err
+	}
+	for name, more := range out.UnprocessedItems {
+		left[name] = append(left[name], more...)
+	}
+	out.UnprocessedItems = left
+	return out, nil
+}
+
+// lastTable is the name that comes last.
+func lastTable[T any](requests map[string]T) string {
+	return slices.Max(slices.Collect(maps.Keys(requests)))
 }
 
 // TransactWriteItems is next's, or fails.

@@ -36,6 +36,9 @@ func (k Kind) String() string {
 type Fault struct {
 	Kind  Kind
 	Delay time.Duration
+	// Unprocessed is how many keys or writes of a batch DB leaves out, as DynamoDB does for lack of capacity: the last
+	// ones, and never all, since DynamoDB then refuses the call. Other calls, and Transport, have none to leave out.
+	Unprocessed int
 }
 
 // Plan decides what happens to a call. number counts the calls from 0, operation is the action as AWS names it. A plan is

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/require"
 
@@ -113,6 +114,53 @@ func TestDBFailsAsTheSDKDoes(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, []string{"PutItem", "GetItem"}, db.Calls())
 		})
+	}
+}
+
+// A batch that is done in part names what is left, and what is left completes it.
+func TestDBLeavesPartsOfBatches(t *testing.T) {
+	t.Parallel()
+	put := func(pk string) types.WriteRequest {
+		return types.WriteRequest{PutRequest: &types.PutRequest{Item: store.Item{"pk": store.S(pk)}}}
+	}
+	keys := func(pks ...string) types.KeysAndAttributes {
+		asked := types.KeysAndAttributes{ConsistentRead: aws.Bool(true)}
+		for _, pk := range pks {
+			asked.Keys = append(asked.Keys, store.Item{"pk": store.S(pk)})
+		}
+		return asked
+	}
+	for left, want := range map[int]struct {
+		written []int // of the tables a and b
+		rest    map[string][]types.WriteRequest
+		unread  map[string]types.KeysAndAttributes
+	}{
+		0: {[]int{2, 2}, map[string][]types.WriteRequest{}, map[string]types.KeysAndAttributes{}},
+		1: {[]int{2, 1}, map[string][]types.WriteRequest{"b": {put("4")}}, map[string]types.KeysAndAttributes{"b": keys("4")}},
+		3: {[]int{1, 0}, map[string][]types.WriteRequest{"b": {put("4"), put("3")}, "a": {put("2")}}, map[string]types.KeysAndAttributes{"b": keys("4", "3"), "a": keys("2")}},
+		9: {[]int{1, 0}, map[string][]types.WriteRequest{"b": {put("4"), put("3")}, "a": {put("2")}}, map[string]types.KeysAndAttributes{"b": keys("4", "3"), "a": keys("2")}},
+	} {
+		memory := mem.New(mem.Schema{Name: "a", Hash: "pk"}, mem.Schema{Name: "b", Hash: "pk"})
+		db := fault.NewDB(memory, fault.From(0, fault.Fault{Unprocessed: left}))
+		in := &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{"a": {put("1"), put("2")}, "b": {put("3"), put("4")}}}
+		out, err := db.BatchWriteItem(t.Context(), in)
+		require.NoError(t, err)
+		require.Equal(t, want.rest, out.UnprocessedItems)
+		require.Equal(t, want.written, []int{len(memory.Items("a")), len(memory.Items("b"))})
+		require.Len(t, in.RequestItems["b"], 2, "the caller's input stays as it was")
+		db.Follow(nil)
+		if left > 0 {
+			_, err = db.BatchWriteItem(t.Context(), &dynamodb.BatchWriteItemInput{RequestItems: out.UnprocessedItems})
+			require.NoError(t, err)
+		}
+		require.Len(t, append(memory.Items("a"), memory.Items("b")...), 4)
+
+		db.Follow(fault.From(0, fault.Fault{Unprocessed: left}))
+		got, err := db.BatchGetItem(t.Context(), &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{"a": keys("1", "2"), "b": keys("3", "4")}})
+		require.NoError(t, err)
+		require.Equal(t, want.unread, got.UnprocessedKeys)
+		require.Equal(t, want.written[0], len(got.Responses["a"]))
+		require.Equal(t, want.written[1], len(got.Responses["b"]))
 	}
 }
 

@@ -11,58 +11,62 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-const (
-	batchKeys   = 100 // keys in one BatchGetItem (API reference, BatchGetItem)
-	batchRounds = 5   // calls for one batch before giving up on the keys that DynamoDB keeps leaving out
-)
+const batchKeys = 100 // keys in one BatchGetItem (API reference, BatchGetItem)
 
-// LeftoverError says that DynamoDB kept answering a batch in part. Keys are those without an answer.
-type LeftoverError struct{ Keys []Item }
-
-func (e *LeftoverError) Error() string {
-	return fmt.Sprintf("%d keys of the batch without an answer after %d calls", len(e.Keys), batchRounds)
+// LeftoverError says that a batch was done in part, and is all that the caller needs to go on: what is in it was asked for
+// and is not known to be done, and everything else is done. A write may be in it and done all the same when the answer
+// was lost; writing it again changes nothing, unless somebody else has written the item since.
+type LeftoverError struct {
+	Keys   []Item // of a read: keys without an answer
+	Writes Batch  // of a write: a batch that can be written as it is
+	// Err is why: what failed, or that the time was up. nil: DynamoDB kept answering in part, and may do so less a little
+	// later.
+	Err error
 }
 
+func (e *LeftoverError) Error() string {
+	text := fmt.Sprintf("%d of the batch left", len(e.Keys)+e.Writes.len())
+	if e.Err == nil {
+		return fmt.Sprintf("%s after %d calls", text, batchRounds)
+	}
+	return text + ": " + e.Err.Error()
+}
+
+// Unwrap is what failed.
+func (e *LeftoverError) Unwrap() error { return e.Err }
+
 // BatchGetItem reads the items of in.Keys, of any number, in no particular order; keys without an item are absent from
-// the result. Repeated keys are asked once: DynamoDB refuses a batch that has any. What DynamoDB leaves out for lack of
-// capacity is asked again, up to 5 calls for each 100 keys; then the items so far come with a *LeftoverError.
+// the result. Repeated keys are asked once: DynamoDB refuses a batch that has any. It asks for 100 keys a call, four calls
+// at a time. What DynamoDB leaves out for lack of capacity is asked again, up to 5 calls for each 100 keys or until the
+// context's deadline. When keys stay without an answer, the items so far come with a *LeftoverError.
 func (t Table) BatchGetItem(ctx context.Context, in types.KeysAndAttributes) ([]Item, error) {
-	var items []Item
-	for chunk := range slices.Chunk(distinct(in.Keys), batchKeys) {
-		in.Keys = chunk
-		got, err := t.batch(ctx, in)
-		items = append(items, got...)
+	chunks := slices.Collect(slices.Chunk(distinct(in.Keys), batchKeys))
+	found := make([][]Item, len(chunks))
+	left, err := settle(ctx, t.pause, chunks, func(i int, keys []Item) ([]Item, error) {
+		asked := in
+		asked.Keys = keys
+		out, err := t.db.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{t.name: asked}}, t.opts...)
 		if err != nil {
-			return items, t.explain("BatchGetItem", err)
+			return nil, err
 		}
+		found[i] = append(found[i], out.Responses[t.name]...)
+		return out.UnprocessedKeys[t.name].Keys, nil
+	})
+	items := slices.Concat(found...)
+	if len(left) > 0 {
+		return items, t.explain("BatchGetItem", &LeftoverError{Keys: left, Err: err})
 	}
 	return items, nil
 }
 
-func (t Table) batch(ctx context.Context, in types.KeysAndAttributes) ([]Item, error) {
-	var items []Item
-	for round := range batchRounds {
-		if round > 0 {
-			if err := t.pause(ctx, round); err != nil {
-				return items, err
-			}
-		}
-		call := &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{t.name: in}}
-		out, err := t.db.BatchGetItem(ctx, call, t.opts...)
-		if err != nil {
-			return items, err
-		}
-		items = append(items, out.Responses[t.name]...)
-		if in.Keys = out.UnprocessedKeys[t.name].Keys; len(in.Keys) == 0 {
-			return items, nil
-		}
-	}
-	return items, &LeftoverError{Keys: in.Keys}
-}
-
-// pauseBetweenRounds waits a full jitter of 25 ms doubled each round; the context ends the wait.
+// pauseBetweenRounds waits a full jitter of 25 ms doubled each round; the context ends the wait. A wait that the deadline
+// would end is not begun: the time left is the caller's.
 func pauseBetweenRounds(ctx context.Context, round int) error {
-	timer := time.NewTimer(Options{}.policy().Wait(round))
+	wait := Options{}.policy().Wait(round)
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
+		return context.DeadlineExceeded
+	}
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -85,7 +89,7 @@ func distinct(keys []Item) []Item {
 	return out
 }
 
-// identity is equal for equal keys. Numbers compare as written: a repeat in another notation is left to DynamoDB.
+// identity is equal for equal keys, however their numbers are written.
 func identity(key Item) string {
 	names := make([]string, 0, len(key))
 	for name := range key {
@@ -99,7 +103,7 @@ func identity(key Item) string {
 		case *types.AttributeValueMemberS:
 			kind, value = "S", v.Value
 		case *types.AttributeValueMemberN:
-			kind, value = "N", v.Value
+			kind, value = "N", canonical(v.Value)
 		case *types.AttributeValueMemberB:
 			kind, value = "B", string(v.Value)
 		}

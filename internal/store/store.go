@@ -24,6 +24,7 @@ type DB interface {
 	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
 	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
+	BatchWriteItem(context.Context, *dynamodb.BatchWriteItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error)
 	Transactor
 }
 
@@ -74,6 +75,10 @@ type (
 	BatchGetter interface {
 		BatchGetItem(context.Context, types.KeysAndAttributes) ([]Item, error)
 	}
+	// BatchWriter may put and delete many items by key (dynamodb:BatchWriteItem), without conditions.
+	BatchWriter interface {
+		BatchWriteItem(context.Context, Batch) error
+	}
 )
 
 // Table is a handle on one table. It satisfies every narrow interface; hand it on as the ones that are declared.
@@ -94,6 +99,7 @@ var _ interface {
 	Querier
 	IndexQuerier
 	BatchGetter
+	BatchWriter
 } = Table{}
 
 // NewTable binds the table of that physical name.
@@ -110,7 +116,8 @@ func (t Table) With(opts ...func(*dynamodb.Options)) Table {
 	return t
 }
 
-// WithPause is the same table with another wait before round 1, 2, … of a batch that DynamoDB answered in part.
+// WithPause is the same table with another wait before round 1, 2, … of a batch that DynamoDB answered in part. Parts of
+// a batch wait at the same time.
 func (t Table) WithPause(pause func(ctx context.Context, round int) error) Table {
 	t.pause = pause
 	return t

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -26,7 +27,9 @@ type script struct {
 	query    *dynamodb.QueryInput
 	transact *dynamodb.TransactWriteItemsInput
 	batches  []*dynamodb.BatchGetItemInput
+	writes   []*dynamodb.BatchWriteItemInput
 	answers  []*dynamodb.BatchGetItemOutput
+	left     [][]types.WriteRequest // of each batch of writes; none when it runs out
 	opts     int
 }
 
@@ -69,6 +72,17 @@ func (s *script) BatchGetItem(_ context.Context, in *dynamodb.BatchGetItemInput,
 	answer := s.answers[0]
 	s.answers = s.answers[1:]
 	return answer, nil
+}
+
+func (s *script) BatchWriteItem(_ context.Context, in *dynamodb.BatchWriteItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error) {
+	s.opts = len(opts)
+	s.writes = append(s.writes, in)
+	out := &dynamodb.BatchWriteItemOutput{}
+	if len(s.left) > 0 {
+		out.UnprocessedItems = map[string][]types.WriteRequest{"orders": s.left[0]}
+		s.left = s.left[1:]
+	}
+	return out, s.err
 }
 
 func TestEveryCallGoesToTheBoundTable(t *testing.T) {
@@ -182,6 +196,9 @@ func TestOtherErrorsKeepTheirCauseAndNameTheCall(t *testing.T) {
 		"GetItem": func() error { _, err := table.GetItem(ctx, &dynamodb.GetItemInput{}); return err },
 		"PutItem": func() error { _, err := table.PutItem(ctx, &dynamodb.PutItemInput{}); return err },
 		"Query":   func() error { _, err := table.QueryIndex(ctx, "i", &dynamodb.QueryInput{}); return err },
+		"BatchWriteItem": func() error {
+			return table.BatchWriteItem(ctx, store.Batch{Key: []string{"pk"}, Puts: []store.Item{{"pk": store.S("a")}}})
+		},
 		"BatchGetItem": func() error {
 			_, err := table.BatchGetItem(ctx, types.KeysAndAttributes{Keys: []store.Item{{"pk": store.S("a")}}})
 			return err
@@ -191,6 +208,10 @@ func TestOtherErrorsKeepTheirCauseAndNameTheCall(t *testing.T) {
 		err := call()
 		require.ErrorIs(t, err, cause, name)
 		require.NotErrorIs(t, err, store.ErrConditionFailed, name)
-		assert.Equal(t, "store: "+name+" on orders: no route to host", err.Error())
+		part := ""
+		if strings.HasPrefix(name, "Batch") {
+			part = "1 of the batch left: "
+		}
+		assert.Equal(t, "store: "+name+" on orders: "+part+"no route to host", err.Error())
 	}
 }

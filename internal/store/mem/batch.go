@@ -7,6 +7,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/expenzez/aws-backend/internal/store"
 )
 
 // BatchGetItem is dynamodb:BatchGetItem. What would make the answer larger than 16 MB is left over.
@@ -71,7 +73,7 @@ func (db *DB) batchOf(name string, asked types.KeysAndAttributes, out *dynamodb.
 		if it == nil {
 			continue
 		}
-		if *size += sizeOfItem(it); *size > maxBatchBytes {
+		if *size += store.Size(it); *size > maxBatchBytes {
 			left.Keys = append(left.Keys, accepted)
 			continue
 		}
@@ -82,4 +84,66 @@ func (db *DB) batchOf(name string, asked types.KeysAndAttributes, out *dynamodb.
 		out.UnprocessedKeys[name] = left
 	}
 	return nil
+}
+
+// BatchWriteItem is dynamodb:BatchWriteItem. It leaves nothing unprocessed.
+func (db *DB) BatchWriteItem(ctx context.Context, in *dynamodb.BatchWriteItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error) {
+	out, err := call(ctx, db, func() (*dynamodb.BatchWriteItemOutput, error) { return db.batchWrite(in) })
+	return out, named("BatchWriteItem", err)
+}
+
+func (db *DB) batchWrite(in *dynamodb.BatchWriteItemInput) (*dynamodb.BatchWriteItemOutput, error) {
+	if err := noMetrics(in.ReturnConsumedCapacity, in.ReturnItemCollectionMetrics); err != nil {
+		return nil, err
+	}
+	count := 0
+	for _, requests := range in.RequestItems {
+		count += len(requests)
+	}
+	if count > maxBatchWrites {
+		return nil, invalid("Too many items requested for the BatchWriteItem call")
+	}
+	if count == 0 {
+		return nil, invalid("The batch write request list for a table cannot be null or empty")
+	}
+	var writes []*write
+	for _, name := range slices.Sorted(maps.Keys(in.RequestItems)) {
+		some, err := db.batchWrites(name, in.RequestItems[name])
+		if err != nil {
+			return nil, err
+		}
+		writes = append(writes, some...)
+	}
+	for _, w := range writes {
+		w.store(w.put) // nil: deleted
+	}
+	return &dynamodb.BatchWriteItemOutput{UnprocessedItems: map[string][]types.WriteRequest{}}, nil
+}
+
+// batchWrites checks the writes of one table.
+func (db *DB) batchWrites(name string, requests []types.WriteRequest) ([]*write, error) {
+	if len(requests) == 0 {
+		return nil, invalid("The batch write request list for a table cannot be null or empty")
+	}
+	seen, writes := map[string]bool{}, make([]*write, len(requests))
+	for i, r := range requests {
+		var err error
+		switch {
+		case (r.PutRequest == nil) == (r.DeleteRequest == nil):
+			return nil, invalid("Supplied WriteRequest must contain exactly one of PutRequest and DeleteRequest")
+		case r.PutRequest != nil:
+			writes[i], err = db.put(&types.Put{TableName: &name, Item: r.PutRequest.Item})
+		default:
+			writes[i], err = db.delete(&types.Delete{TableName: &name, Key: r.DeleteRequest.Key})
+		}
+		if err != nil {
+			return nil, err
+		}
+		id := writes[i].id()
+		if seen[id] {
+			return nil, invalid("Provided list of item keys contains duplicates")
+		}
+		seen[id] = true
+	}
+	return writes, nil
 }

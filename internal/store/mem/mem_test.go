@@ -145,6 +145,7 @@ func everyCall(ctx context.Context, db store.DB) map[string]error {
 	_, errs["QueryIndex"] = db.Query(ctx, &dynamodb.QueryInput{TableName: table, IndexName: aws.String("by-kind"), KeyConditionExpression: aws.String("kind = :pk"),
 		ExpressionAttributeValues: store.Item{":pk": store.S("a")}})
 	_, errs["BatchGetItem"] = db.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{"t": {Keys: []store.Item{key("a")}}}})
+	_, errs["BatchWriteItem"] = db.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{"t": {{PutRequest: &types.PutRequest{Item: key("a")}}}}})
 	for name, w := range everyWrite("a") {
 		_, errs[name] = db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: []types.TransactWriteItem{w}})
 	}
@@ -199,6 +200,11 @@ func TestUnsupportedParameters(t *testing.T) {
 	_, err := db.BatchGetItem(t.Context(), &dynamodb.BatchGetItemInput{RequestItems: keys})
 	require.ErrorContains(t, err, "AttributesToGet")
 	_, err = db.BatchGetItem(t.Context(), &dynamodb.BatchGetItemInput{RequestItems: keys, ReturnConsumedCapacity: total})
+	require.ErrorContains(t, err, "ReturnConsumedCapacity")
+	writes := map[string][]types.WriteRequest{"t": {{PutRequest: &types.PutRequest{Item: key("a")}}}}
+	_, err = db.BatchWriteItem(t.Context(), &dynamodb.BatchWriteItemInput{RequestItems: writes, ReturnItemCollectionMetrics: "SIZE"})
+	require.ErrorContains(t, err, "ReturnItemCollectionMetrics")
+	_, err = db.BatchWriteItem(t.Context(), &dynamodb.BatchWriteItemInput{RequestItems: writes, ReturnConsumedCapacity: total})
 	require.ErrorContains(t, err, "ReturnConsumedCapacity")
 	_, err = db.TransactWriteItems(t.Context(), &dynamodb.TransactWriteItemsInput{ReturnConsumedCapacity: total})
 	require.ErrorContains(t, err, "ReturnConsumedCapacity")
@@ -361,7 +367,7 @@ func TestBatchOverSixteenMegabytes(t *testing.T) {
 
 func TestViewAllowsWhatIsGranted(t *testing.T) {
 	t.Parallel()
-	all := []string{"BatchGetItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"}
+	all := []string{"BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"}
 	grants := []mem.Grant{{Table: "t", Actions: all}, {Table: "t", Index: "by-kind", Actions: []string{"Query"}}}
 	view := newDB().As(grants...)
 	require.Empty(t, view.Used())
@@ -383,13 +389,14 @@ func TestViewRefusesWhatIsNot(t *testing.T) {
 		"Query":                    {Table: "t", Actions: []string{"Query"}},
 		"QueryIndex":               {Table: "t", Index: "by-kind", Actions: []string{"Query"}},
 		"BatchGetItem":             {Table: "t", Actions: []string{"BatchGetItem"}},
+		"BatchWriteItem":           {Table: "t", Actions: []string{"BatchWriteItem"}},
 		"transactional PutItem":    {Table: "t", Actions: []string{"PutItem"}},
 		"transactional UpdateItem": {Table: "t", Actions: []string{"UpdateItem"}},
 		"transactional DeleteItem": {Table: "t", Actions: []string{"DeleteItem"}},
 		"ConditionCheckItem":       {Table: "t", Actions: []string{"ConditionCheckItem"}},
 	} {
 		grants := []mem.Grant{{Table: "other", Actions: needs.Actions}, {Table: "t", Index: "another", Actions: needs.Actions}}
-		for _, action := range []string{"BatchGetItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem", "TransactWriteItems"} {
+		for _, action := range []string{"BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem", "TransactWriteItems"} {
 			if needs.Index != "" || action != needs.Actions[0] {
 				grants = append(grants, mem.Grant{Table: "t", Actions: []string{action}})
 			}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/expenzez/aws-backend/internal/store"
 )
 
 // query is a Query whose parameters have been checked.
@@ -311,7 +313,7 @@ func (q *query) page() *dynamodb.QueryOutput {
 	out, size := &dynamodb.QueryOutput{}, 0
 	var last item
 	for _, it := range q.following() {
-		size += sizeOfItem(it)
+		size += store.Size(it)
 		if last != nil && (size > maxPage || int(out.ScannedCount) == q.limit) {
 			break
 		}

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/expenzez/aws-backend/internal/store"
 )
 
 // Schema is a table: its name, the attributes of its key and its global secondary indexes. Range is empty for a key of
@@ -35,15 +37,15 @@ type table struct {
 
 // Limits of "Service, account, and table quotas in Amazon DynamoDB".
 const (
-	maxHash       = 2048
-	maxRange      = 1024
-	maxItem       = 400 << 10
-	maxExpression = 4 << 10
-	maxPage       = 1 << 20
-	maxBatchBytes = 16 << 20
-	maxBatchKeys  = 100
-	maxWrites     = 100
-	maxWriteBytes = 4 << 20
+	maxHash        = 2048
+	maxRange       = 1024
+	maxExpression  = 4 << 10
+	maxPage        = 1 << 20
+	maxBatchBytes  = 16 << 20
+	maxBatchKeys   = 100
+	maxBatchWrites = 25
+	maxWrites      = 100
+	maxWriteBytes  = 4 << 20
 )
 
 // keyNames are the attributes of the table's key.
@@ -153,7 +155,7 @@ func (s Schema) checkStored(it item, tooLarge string) error {
 			}
 		}
 	}
-	if sizeOfItem(it) > maxItem {
+	if store.Size(it) > store.MaxItem {
 		return invalid("%s", tooLarge)
 	}
 	return nil

@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/expenzez/aws-backend/internal/store"
 )
 
 // tokenLife is how long a token makes a repeated transaction do nothing (API reference, TransactWriteItems).
@@ -70,7 +72,7 @@ func (db *DB) prepare(all []types.TransactWriteItem) ([]*write, error) {
 			return nil, invalid("Transaction request cannot include multiple operations on one item")
 		}
 		seen[id] = true
-		size += sizeOfItem(w.put)
+		size += store.Size(w.put)
 		writes[i] = w
 	}
 	if size > maxWriteBytes {

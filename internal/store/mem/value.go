@@ -265,47 +265,6 @@ func equalItems(a, b item) bool {
 	return true
 }
 
-// sizeOf is a value's share of the 400 KB of an item (DynamoDB guide, "DynamoDB item sizes and formats").
-func sizeOf(v value) int {
-	switch v := v.(type) {
-	case *str:
-		return len(v.Value)
-	case *num:
-		return len(strings.Trim(v.Value, "-.0"))/2 + 2
-	case *bin:
-		return len(v.Value)
-	case *list:
-		size := 3
-		for _, element := range v.Value {
-			size += 1 + sizeOf(element)
-		}
-		return size
-	case *mapping:
-		return 3 + len(v.Value) + sizeOfItem(v.Value)
-	case *strSet, *binSet:
-		size := 0
-		for _, e := range elementsOf(v) {
-			size += len(e)
-		}
-		return size
-	case *numSet:
-		size := 0
-		for _, e := range v.Value {
-			size += sizeOf(&num{Value: e})
-		}
-		return size
-	}
-	return 1
-}
-
-func sizeOfItem(it item) int {
-	size := 0
-	for name, v := range it {
-		size += len(name) + sizeOf(v)
-	}
-	return size
-}
-
 // length is what the function size gives; ok is false for types that have none.
 func length(v value) (n int, ok bool) {
 	switch v := v.(type) {

@@ -14,7 +14,7 @@ import (
 )
 
 // Grant allows actions on a table, or on one of its indexes when Index is set. Actions are IAM's without their service
-// prefix: GetItem, PutItem, UpdateItem, DeleteItem, Query, BatchGetItem, ConditionCheckItem.
+// prefix: GetItem, PutItem, UpdateItem, DeleteItem, Query, BatchGetItem, BatchWriteItem, ConditionCheckItem.
 type Grant struct {
 	Table   string
 	Index   string
@@ -148,6 +148,18 @@ func (v *View) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput,
 		return nil, err
 	}
 	return v.db.BatchGetItem(ctx, in, opts...)
+}
+
+// BatchWriteItem needs BatchWriteItem on each table.
+func (v *View) BatchWriteItem(ctx context.Context, in *dynamodb.BatchWriteItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error) {
+	var wanted []access
+	for _, name := range slices.Sorted(maps.Keys(in.RequestItems)) {
+		wanted = append(wanted, access{name, "", "BatchWriteItem"})
+	}
+	if err := v.check("BatchWriteItem", wanted...); err != nil {
+		return nil, err
+	}
+	return v.db.BatchWriteItem(ctx, in, opts...)
 }
 
 // TransactWriteItems needs, for each write, the item action that it is (DynamoDB guide, "IAM and DynamoDB transactions").

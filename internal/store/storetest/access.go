@@ -32,7 +32,7 @@ func Access(tables any) []string {
 // line is the access that a method of a narrow interface is.
 func line(table, method string) string {
 	switch method {
-	case "GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "BatchGetItem":
+	case "GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "BatchGetItem", "BatchWriteItem":
 		return table + ": " + method
 	case "PutWrite", "UpdateWrite", "DeleteWrite":
 		return table + ": " + strings.TrimSuffix(method, "Write") + "Item"

@@ -30,8 +30,9 @@ func TestAccess(t *testing.T) {
 				F store.Querier
 				G store.IndexQuerier
 				H store.BatchGetter
+				I store.BatchWriter
 			}{},
-			[]string{"a: GetItem", "b: PutItem", "c: UpdateItem", "d: DeleteItem", "e: ConditionCheckItem", "f: Query", "g/*: Query", "h: BatchGetItem"},
+			[]string{"a: GetItem", "b: PutItem", "c: UpdateItem", "d: DeleteItem", "e: ConditionCheckItem", "f: Query", "g/*: Query", "h: BatchGetItem", "i: BatchWriteItem"},
 		},
 		"words": {
 			struct {
@@ -41,7 +42,7 @@ func TestAccess(t *testing.T) {
 			}{}, []string{"ai-chat-history: GetItem", "security-events: GetItem", "usage-of-ai: GetItem"},
 		},
 		"a handle is as wide as it is": {struct{ Users store.Table }{}, []string{
-			"users/*: Query", "users: BatchGetItem", "users: ConditionCheckItem", "users: DeleteItem", "users: GetItem", "users: PutItem",
+			"users/*: Query", "users: BatchGetItem", "users: BatchWriteItem", "users: ConditionCheckItem", "users: DeleteItem", "users: GetItem", "users: PutItem",
 			"users: Query", "users: UpdateItem", "users: method Name", "users: method With", "users: method WithPause"}},
 		"a method of another kind shows": {struct {
 			Users interface{ Scan() }

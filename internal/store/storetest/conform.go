@@ -58,7 +58,7 @@ func Differences(ctx context.Context, db store.DB) []string {
 
 // cases are all cases. They run one after the other, each in a partition named after it.
 func cases() []one {
-	return slices.Concat(conditions(), updates(), singles(), queries(), batches(), transactions())
+	return slices.Concat(conditions(), updates(), singles(), queries(), batches(), batchWrites(), transactions())
 }
 
 // one is a case: what it does to the partition of its own, and what comes of it. A refusal is the code of the error, a

@@ -130,6 +130,11 @@ func (c *call) then(token string, writes ...write) string {
 		in.TransactItems = append(in.TransactItems, w(c))
 	}
 	_, err := c.TransactWriteItems(c, in)
+	return c.after(err)
+}
+
+// after is the outcome of a call and what the partition holds after it.
+func (c *call) after(err error) string {
 	out, failed := c.Query(c, asked{key: "pk = :pk"}.input(c))
 	if failed != nil {
 		return failed.Error()

@@ -29,6 +29,7 @@ type (
 		del      call[dynamodb.DeleteItemInput, dynamodb.DeleteItemOutput, dynamodb.Options]
 		query    call[dynamodb.QueryInput, dynamodb.QueryOutput, dynamodb.Options]
 		batchGet call[dynamodb.BatchGetItemInput, dynamodb.BatchGetItemOutput, dynamodb.Options]
+		batchPut call[dynamodb.BatchWriteItemInput, dynamodb.BatchWriteItemOutput, dynamodb.Options]
 		transact call[dynamodb.TransactWriteItemsInput, dynamodb.TransactWriteItemsOutput, dynamodb.Options]
 	}
 	pool struct {
@@ -56,7 +57,7 @@ var (
 
 func newTables(cfg aws.Config) tables {
 	c := store.Open(cfg, store.Options{})
-	return tables{c.GetItem, c.PutItem, c.UpdateItem, c.DeleteItem, c.Query, c.BatchGetItem, c.TransactWriteItems}
+	return tables{c.GetItem, c.PutItem, c.UpdateItem, c.DeleteItem, c.Query, c.BatchGetItem, c.BatchWriteItem, c.TransactWriteItems}
 }
 
 // poolTimeout bounds one attempt at the user pool, which hashes passwords and sends mails before it answers.
@@ -101,6 +102,10 @@ func (t tables) Query(ctx context.Context, in *dynamodb.QueryInput, o ...func(*d
 
 func (t tables) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, o ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
 	return t.batchGet(ctx, in, o...)
+}
+
+func (t tables) BatchWriteItem(ctx context.Context, in *dynamodb.BatchWriteItemInput, o ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error) {
+	return t.batchPut(ctx, in, o...)
 }
 
 func (t tables) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, o ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
