@@ -2,6 +2,9 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -42,6 +45,17 @@ func (t Table) CheckWrite(check types.ConditionCheck) Write {
 
 // MaxWrites is how many writes a transaction may have (DynamoDB guide, "Managing complex workflows with transactions").
 const MaxWrites = 100
+
+// Token is a token for Transact that is equal for equal parts and, as far as anybody can tell, for no others: 36 characters,
+// a hash, so that it tells nothing of what it was made of. Parts are what names the request, its user's identifier and
+// idempotency key for instance. A token stands for one transaction of the whole account: the first part says whose.
+func Token(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		_, _ = h.Write(append(binary.AppendUvarint(nil, uint64(len(p))), p...)) // a hash does not fail
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:27])
+}
 
 // Transact does all writes or none. When DynamoDB cancels it, the error is a *CancelledError with one reason for each
 // write. token (1 to 36 characters) makes the same call safe to repeat for 10 minutes; with an empty token the client

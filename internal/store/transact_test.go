@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -104,5 +105,18 @@ func TestTransient(t *testing.T) {
 			t.Parallel()
 			assert.Equal(t, c.want, store.Transient(c.err))
 		})
+	}
+}
+
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "sJIg-3t3m9LCTKWBBCyJfwzMZkzWCA7qOZvh", store.Token("create", "user", "key"), "it is the same in every version")
+	seen := map[string][]string{}
+	for _, parts := range [][]string{nil, {""}, {"", ""}, {"a"}, {"a", ""}, {"", "a"}, {"a", "b"}, {"ab"}, {"b", "a"}, {"a\x01b"}, {strings.Repeat("x", 127)}, {strings.Repeat("x", 128)}} {
+		token := store.Token(parts...)
+		require.Len(t, token, 36)
+		require.Equal(t, token, store.Token(parts...))
+		require.Nil(t, seen[token], "%q and %q", seen[token], parts)
+		seen[token] = append(parts, "")
 	}
 }
