@@ -2,9 +2,7 @@ package transactions
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"fmt"
+	"errors"
 	"strings"
 	"time"
 
@@ -12,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/expenzez/aws-backend/internal/apperr"
+	"github.com/expenzez/aws-backend/internal/cursor"
 	"github.com/expenzez/aws-backend/internal/rest"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/validate"
@@ -26,11 +25,10 @@ func (a *api) list(ctx context.Context, r *rest.Request) (rest.Response, error) 
 	size := r.QueryInt("limit", pageSize)
 	in := f.query(size + 1)
 	var err error
-	if cursor, given := r.QueryParameters()["cursor"]; given {
-		in.ExclusiveStartKey, err = f.after(cursor)
-	}
-	if err != nil {
-		return rest.Response{}, err
+	if text, given := r.QueryParameters()["cursor"]; given {
+		if in.ExclusiveStartKey, err = a.after(ctx, f, text, r.Now); err != nil {
+			return rest.Response{}, err
+		}
 	}
 	out, err := a.t.Transactions.QueryIndex(ctx, f.index().name, in)
 	if err != nil {
@@ -53,9 +51,26 @@ func (a *api) list(ctx context.Context, r *rest.Request) (rest.Response, error) 
 		page.Items = append(page.Items, shown)
 	}
 	if more && len(items) > 0 {
-		page.NextCursor = f.cursor(last.byDate())
+		if page.NextCursor, err = a.cursors.Seal(ctx, f.scope(), last.byDate(), time.Time{}); err != nil {
+			return rest.Response{}, err
+		}
 	}
 	return rest.Response{Body: page}, nil
+}
+
+// after is where the page of a cursor begins.
+func (a *api) after(ctx context.Context, f filter, text string, now time.Time) (store.Item, error) {
+	position, err := a.cursors.Open(ctx, f.scope(), text, now)
+	if err == nil {
+		if start, ok := f.start(position); ok {
+			return start, nil
+		}
+		err = cursor.ErrCursor
+	}
+	if errors.Is(err, cursor.ErrCursor) {
+		return nil, validate.Refuse(apperr.Field{Parameter: "cursor", Code: "cursor", Detail: "This cursor is not from a page of this list."})
+	}
+	return nil, err
 }
 
 // filter says which transactions are asked for. Empty month or category: all.
@@ -76,6 +91,8 @@ func (f filter) query(n int) *dynamodb.QueryInput {
 	in := &dynamodb.QueryInput{
 		KeyConditionExpression:    aws.String("pk = :pk"),
 		ExpressionAttributeValues: store.Item{":pk": store.S("USER#" + f.user)},
+		ProjectionExpression:      aws.String("sk, amount, currency, category, #date, description, version, createdAt, updatedAt"), // what is shown
+		ExpressionAttributeNames:  map[string]string{"#date": "date"},
 		ScanIndexForward:          aws.Bool(false),
 		Limit:                     aws.Int32(int32(n)), //nolint:gosec // the declaration bounds it to 100
 	}
@@ -86,39 +103,20 @@ func (f filter) query(n int) *dynamodb.QueryInput {
 	return in
 }
 
-// after is the key in the index after which the page of a cursor begins.
-func (f filter) after(cursor string) (store.Item, error) {
-	position, ok := f.position(cursor)
-	if !ok {
-		return nil, validate.Refuse(apperr.Field{Parameter: "cursor", Code: "cursor", Detail: "This cursor is not from a page of this list."})
+// start is the key in the index after which the page of a cursor begins. The transaction that it is named after need not
+// exist any more. A position outside of the filter is refused: DynamoDB would take it for a mistake of ours.
+func (f filter) start(position string) (store.Item, bool) {
+	date, id, _ := strings.Cut(position, "#")
+	if _, err := time.Parse(time.DateOnly, date); err != nil || !wellFormed(id) || !strings.HasPrefix(date, f.month) {
+		return nil, false
 	}
-	_, id, _ := strings.Cut(position, "#")
 	start, ix := key(f.user, id), f.index()
 	start[ix.attribute] = store.S(strings.TrimSuffix(ix.prefix, f.month) + position)
-	return start, nil
+	return start, true
 }
 
-// A cursor is the position after which the next page begins, as date#id, and before it a tag that binds it to its user
-// and filters. The tag is no secret: it finds mistakes. Who forges one begins elsewhere in a list of their own, no more,
-// since user, filters and page size are never taken from it.
-const tagBytes = 16
-
-func (f filter) cursor(position string) string {
-	tag := sha256.Sum256(fmt.Appendf(nil, "cursor %q %q %q %q", f.user, f.month, f.category, position))
-	return base64.RawURLEncoding.EncodeToString(append(tag[:tagBytes], position...))
-}
-
-// position is what a cursor of this filter holds. It need not exist any more. One outside of the filter is refused:
-// DynamoDB would take it for a mistake of ours.
-func (f filter) position(cursor string) (string, bool) {
-	b, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil || len(b) < tagBytes {
-		return "", false
-	}
-	position := string(b[tagBytes:])
-	date, id, _ := strings.Cut(position, "#")
-	if _, err := time.Parse(time.DateOnly, date); err != nil || !wellFormed(id) {
-		return "", false
-	}
-	return position, strings.HasPrefix(date, f.month) && cursor == f.cursor(position)
+// scope is the list that the filter's cursors belong to. Their positions are date#id of what a page showed last: without
+// a sealer they tell nothing that it did not.
+func (f filter) scope() cursor.Scope {
+	return cursor.Scope{User: f.user, Operation: "listTransactions", Filters: []string{f.month, f.category}}
 }

@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -146,34 +146,34 @@ func either(given *string, otherwise string) string {
 	return otherwise
 }
 
-// changing are the attributes that a change may change.
-var changing = []string{"amount", "byCategory", "byDate", "category", "currency", "date", "description", "updatedAt", "version"}
+// changing are the attributes that a change may change, apart from the version.
+var changing = []string{"amount", "byCategory", "byDate", "category", "currency", "date", "description", "updatedAt"}
 
-// replace writes a record over the one of a version. Where the record itself is what refuses, it was written before, and
-// the answer was lost.
+// replace writes a record over the one of a version.
 func (a *api) replace(ctx context.Context, user string, from int64, rec record) error {
-	item, names, values := rec.item(user), map[string]string{}, store.Item{":from": store.N(from)}
-	var set, unset []string
+	id, err := newID(time.Unix(rec.updated, 0), a.random)
+	if err != nil {
+		return err
+	}
+	c := store.Change{Key: key(user, rec.id), From: from, Set: store.Item{}, ID: id}
+	item := rec.item(user)
 	for _, name := range changing {
-		names["#"+name] = name
-		value, there := item[name]
-		if !there {
-			unset = append(unset, "#"+name)
-			continue
+		if value, there := item[name]; there {
+			c.Set[name] = value
+		} else {
+			c.Remove = append(c.Remove, name)
 		}
-		values[":"+name] = value
-		set = append(set, "#"+name+" = :"+name)
 	}
-	update := "SET " + strings.Join(set, ", ")
-	if len(unset) > 0 {
-		update += " REMOVE " + strings.Join(unset, ", ")
-	}
-	_, err := a.t.Transactions.UpdateItem(ctx, &dynamodb.UpdateItemInput{Key: key(user, rec.id), UpdateExpression: &update,
-		ConditionExpression: aws.String("#version = :from"), ExpressionAttributeNames: names, ExpressionAttributeValues: values})
-	var refused *store.ConditionFailedError
+	return refused(store.ChangeVersion(ctx, a.t.Transactions, c))
+}
+
+// refused explains a change or deletion that was not made.
+func refused(err error) error {
 	switch {
-	case errors.As(err, &refused):
-		return notReplaced(refused.Old, rec)
+	case errors.Is(err, store.ErrNotFound):
+		return errNotFound
+	case errors.Is(err, store.ErrVersion):
+		return errVersion
 	case err != nil:
 		return failed(err)
 	default:
@@ -181,37 +181,13 @@ func (a *api) replace(ctx context.Context, user string, from int64, rec record) 
 	}
 }
 
-func notReplaced(found store.Item, rec record) error {
-	if found == nil {
-		return errNotFound
-	}
-	now, err := recordOf(found)
-	switch {
-	case err != nil:
-		return err
-	case now == rec:
-		return nil
-	default:
-		return errVersion
-	}
-}
-
-// remove deletes a transaction.
+// remove deletes a transaction, of whatever version.
 func (a *api) remove(ctx context.Context, r *rest.Request) (rest.Response, error) {
 	id := r.Path("id")
 	if !wellFormed(id) {
 		return rest.Response{}, errNotFound
 	}
-	_, err := a.t.Transactions.DeleteItem(ctx, &dynamodb.DeleteItemInput{
-		Key: key(r.Subject, id), ConditionExpression: aws.String("attribute_exists(pk)")})
-	switch {
-	case errors.Is(err, store.ErrConditionFailed):
-		return rest.Response{}, errNotFound
-	case err != nil:
-		return rest.Response{}, failed(err)
-	default:
-		return rest.Response{}, nil
-	}
+	return rest.Response{}, refused(store.DeleteVersion(ctx, a.t.Transactions, key(r.Subject, id), 0))
 }
 
 func shown(rec record) (rest.Response, error) {

@@ -1,7 +1,7 @@
 package transactions_test
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -235,24 +235,30 @@ func TestAChangeIsMadeFromTheLatestVersion(t *testing.T) {
 	require.Equal(t, "4.00", w.get(t, ada, made.ID).Amount)
 }
 
+// One is made, also of those that say the same.
 func TestOfChangesAtTheSameTimeOneIsMade(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	made := w.create(t, ada, nil)
-	replies := together(16, func(i int) resttest.Reply {
-		return w.Do(t, "changeTransaction", w.at(ada, made.ID, body{"version": 1, "amount": fmt.Sprint(i)}))
-	})
-	var won shown
-	for _, reply := range replies {
-		if reply.Status == 200 {
-			require.Empty(t, won.ID, "a second one")
-			reply.Decode(t, &won)
-			continue
-		}
-		reply.Refused(t, 409, "version_conflict")
+	for name, amount := range map[string]func(i int) string{"different": strconv.Itoa, "equal": func(int) string { return "7" }} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			made := w.create(t, ada, nil)
+			replies := together(16, func(i int) resttest.Reply {
+				return w.Do(t, "changeTransaction", w.at(ada, made.ID, body{"version": 1, "amount": amount(i)}))
+			})
+			var won shown
+			for _, reply := range replies {
+				if reply.Status == 200 {
+					require.Empty(t, won.ID, "a second one")
+					reply.Decode(t, &won)
+					continue
+				}
+				reply.Refused(t, 409, "version_conflict")
+			}
+			require.Equal(t, 2, won.Version)
+			require.Equal(t, won, w.get(t, ada, made.ID))
+		})
 	}
-	require.Equal(t, 2, won.Version)
-	require.Equal(t, won, w.get(t, ada, made.ID))
 }
 
 // What happens to the transaction between our reading it and our writing it.
@@ -266,6 +272,10 @@ func TestAChangeThatIsOvertaken(t *testing.T) {
 	}{
 		"changed": {func(t *testing.T, w *world, item store.Item) {
 			item["version"] = store.N(2)
+			w.put(t, table, item)
+		}, 409, "version_conflict"},
+		"changed_to_the_same": {func(t *testing.T, w *world, item store.Item) {
+			item["version"], item["writeId"] = store.N(2), store.S("another's")
 			w.put(t, table, item)
 		}, 409, "version_conflict"},
 		"deleted": {func(t *testing.T, w *world, item store.Item) {

@@ -17,7 +17,7 @@ import (
 // (NFC takes some characters apart).
 const maxDescription = 200
 
-// record is a transaction as it is stored. Two records are the same transaction at the same version when they are equal.
+// record is a transaction as it is stored.
 type record struct {
 	id          string
 	minor       int64 // in the currency's minor unit

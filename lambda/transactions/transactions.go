@@ -15,6 +15,7 @@ import (
 
 	"github.com/expenzez/aws-backend/internal/apperr"
 	"github.com/expenzez/aws-backend/internal/catalog"
+	"github.com/expenzez/aws-backend/internal/cursor"
 	"github.com/expenzez/aws-backend/internal/environ"
 	"github.com/expenzez/aws-backend/internal/idempotency"
 	"github.com/expenzez/aws-backend/internal/ratelimit"
@@ -62,6 +63,7 @@ type api struct {
 	t       Tables
 	tx      store.Transactor
 	answers idempotency.Records
+	cursors cursor.Cursors
 	random  io.Reader
 }
 
@@ -78,7 +80,8 @@ func New(d Deps) (lambda.Handler, error) {
 		return nil, err
 	}
 	// The recorded answers say what the transactions themselves say, and lie encrypted at rest like them.
-	a := &api{t: d.Tables, tx: d.Tx, answers: idempotency.New(d.Tables.Idempotency, nil), random: d.Random}
+	a := &api{t: d.Tables, tx: d.Tx, answers: idempotency.New(d.Tables.Idempotency, nil),
+		cursors: cursor.New(cursor.Config{Environment: d.Values.Environment}), random: d.Random}
 	return rest.New(f, a.handlers(), rest.Deps{
 		Limiter: limiter, Revoked: d.Tables.RevokedTokens, Origins: d.Values.Origins, Log: d.Log, Now: d.Now,
 	})
