@@ -58,7 +58,9 @@ func TestDifferencesOfABrokenStore(t *testing.T) {
 func TestMoto(t *testing.T) {
 	t.Parallel()
 	client := dynamodb.NewFromConfig(aws.Config{Region: "eu-west-2", BaseEndpoint: &emulator, Credentials: credentials.NewStaticCredentialsProvider("AKIAIOSFODNN7EXAMPLE", "none", "")},
-		func(o *dynamodb.Options) { o.Retryer, o.HTTPClient = aws.NopRetryer{}, &http.Client{Transport: oneCall()} })
+		func(o *dynamodb.Options) {
+			o.Retryer, o.HTTPClient = aws.NopRetryer{}, &http.Client{Transport: oneCall()}
+		})
 	for _, table := range storetest.Tables() {
 		_, err := client.CreateTable(t.Context(), created(table))
 		require.NoError(t, err)
