@@ -68,11 +68,11 @@ func New(c Config) Cursors { return Cursors{c} }
 // Seal makes a cursor of a position. The zero time is for cursors that do not expire; others open before that time, which
 // counts in whole seconds. A position that makes it longer than MaxText is an error, and a mistake of the program.
 func (c Cursors) Seal(ctx context.Context, s Scope, position string, expires time.Time) (string, error) {
-	until := uint64(0)
+	until := int64(0)
 	if !expires.IsZero() {
-		until = uint64(max(expires.Unix(), 1)) //nolint:gosec // not negative
+		until = max(expires.Unix(), 1)
 	}
-	payload := append(binary.AppendUvarint(nil, until), position...)
+	payload := append(binary.AppendVarint(nil, until), position...)
 	var raw []byte
 	if c.c.Sealer == nil {
 		raw = append(append([]byte{tagged}, c.tag(s, payload)...), payload...)
@@ -104,8 +104,8 @@ func (c Cursors) Open(ctx context.Context, s Scope, text string, now time.Time) 
 	if err != nil {
 		return "", err
 	}
-	until, n := binary.Uvarint(payload)
-	if n <= 0 || until != 0 && (now.Unix() < 0 || uint64(now.Unix()) >= until) {
+	until, n := binary.Varint(payload)
+	if n <= 0 || until != 0 && now.Unix() >= until {
 		return "", ErrCursor
 	}
 	return string(payload[n:]), nil

@@ -47,11 +47,14 @@ func Start(position string, fixed store.Item) (store.Item, error) {
 	}
 	next := func() (string, bool) {
 		length, n := binary.Uvarint(rest)
-		if n <= 0 || length > uint64(len(rest)-n) || n > 1 && rest[n-1] == 0 { // one text for one length
+		if n <= 0 || n > 1 && rest[n-1] == 0 { // one text for one length
 			return "", false
 		}
-		part := rest[n : n+int(length)] //nolint:gosec // no longer than rest
-		rest = rest[n+len(part):]
+		if rest = rest[n:]; length > uint64(len(rest)) {
+			return "", false
+		}
+		part := rest[:length]
+		rest = rest[length:]
 		return string(part), true
 	}
 	for len(rest) > 0 {
