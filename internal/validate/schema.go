@@ -15,7 +15,7 @@ import (
 	"github.com/expenzez/aws-backend/internal/service"
 )
 
-// MaxFaults is how many faults one answer names.
+// MaxFaults is how many faults one answer names. When there are more, the last it names is CodeMore.
 const MaxFaults = 20
 
 // Codes of a fault, in apperr.Field.
@@ -30,6 +30,7 @@ const (
 	CodePattern  = "pattern"
 	CodeEnum     = "enum"
 	CodeRepeated = "repeated" // a query parameter is given more than once
+	CodeMore     = "more"     // there are more faults than are named; it is at no place
 )
 
 // Schema is a model made ready to compare bodies with. It is safe for concurrent use.
@@ -71,8 +72,8 @@ func CompileFields(fields []service.Field) (*Schema, error) {
 // declaration; undeclared members follow in order of name. No value is repeated in a fault.
 func (s *Schema) Check(v any) []apperr.Field {
 	c := &checker{}
-	c.object(s, "", v)
-	return c.faults
+	c.object(s, v)
+	return capped(c.faults)
 }
 
 // Body reads a body whole: Parse, then Check. Its error is an *apperr.Error of kind Invalid.
@@ -87,42 +88,69 @@ func (s *Schema) Body(body []byte) (map[string]any, error) {
 	return v.(map[string]any), nil
 }
 
-// Refuse is the error of a request with these faults.
+// Refuse is the error of a request with these faults, of which it names MaxFaults.
 func Refuse(faults ...apperr.Field) *apperr.Error {
-	return apperr.New(apperr.Invalid, "validation_failed", "Some of what was sent is not valid.").With(faults...)
+	return apperr.New(apperr.Invalid, "validation_failed", "Some of what was sent is not valid.").With(capped(faults)...)
 }
 
-type checker struct{ faults []apperr.Field }
-
-func (c *checker) fault(at, code, detail string) {
-	if len(c.faults) < MaxFaults {
-		c.faults = append(c.faults, apperr.Field{Pointer: at, Code: code, Detail: detail})
+func capped(faults []apperr.Field) []apperr.Field {
+	if len(faults) <= MaxFaults {
+		return faults
 	}
+	more := apperr.Field{Code: CodeMore, Detail: "There are more faults than are named here."}
+	return append(slices.Clone(faults[:MaxFaults-1]), more)
 }
 
-func (c *checker) object(s *Schema, at string, v any) {
+// checker goes through a value. It keeps one fault more than are named, to know that there are more.
+type checker struct {
+	path   []string // names and indexes on the way to where it is
+	query  bool     // it is among the parameters of a query, where there is only one step
+	faults []apperr.Field
+}
+
+func (c *checker) fault(code, detail string) {
+	if len(c.faults) > MaxFaults {
+		return
+	}
+	f := apperr.Field{Code: code, Detail: detail}
+	if c.query {
+		f.Parameter = c.path[0]
+	} else {
+		f.Pointer = pointer(c.path)
+	}
+	c.faults = append(c.faults, f)
+}
+
+// enter goes to a member or item, and leave comes back.
+func (c *checker) enter(step string) { c.path = append(c.path, step) }
+
+func (c *checker) leave() { c.path = c.path[:len(c.path)-1] }
+
+func (c *checker) object(s *Schema, v any) {
 	members, ok := v.(map[string]any)
 	if !ok {
-		c.fault(at, CodeType, "An object is expected.")
+		c.fault(CodeType, "An object is expected.")
 		return
 	}
 	known := 0
 	for _, f := range s.fields {
 		member, there := members[f.Name]
+		c.enter(f.Name)
 		switch {
 		case there:
 			known++
-			c.value(f, at+"/"+escapePointer(f.Name), member)
+			c.value(f, member)
 		case f.Required:
-			c.fault(at+"/"+escapePointer(f.Name), CodeRequired, "")
+			c.fault(CodeRequired, "")
 		}
+		c.leave()
 	}
 	if known < len(members) {
-		c.unknown(s, at, members)
+		c.unknown(s, members)
 	}
 }
 
-func (c *checker) unknown(s *Schema, at string, members map[string]any) {
+func (c *checker) unknown(s *Schema, members map[string]any) {
 	var names []string
 	for name := range members {
 		if !slices.ContainsFunc(s.fields, func(f field) bool { return f.Name == name }) {
@@ -131,88 +159,94 @@ func (c *checker) unknown(s *Schema, at string, members map[string]any) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		c.fault(at+"/"+escapePointer(clip(name)), CodeUnknown, "")
+		c.enter(clip(name))
+		c.fault(CodeUnknown, "")
+		c.leave()
 	}
 }
 
-func (c *checker) value(f field, at string, v any) {
+func (c *checker) value(f field, v any) {
 	switch f.Type {
 	case service.String:
-		c.text(f, at, v)
+		c.text(f, v)
 	case service.Integer:
-		c.integer(f, at, v)
+		c.integer(f, v)
 	case service.Boolean:
 		if _, ok := v.(bool); !ok {
-			c.fault(at, CodeType, "true or false is expected.")
+			c.fault(CodeType, "true or false is expected.")
 		}
 	case service.Array:
-		c.array(f, at, v)
+		c.array(f, v)
 	case service.Object:
-		c.object(f.model, at, v)
+		c.object(f.model, v)
 	default:
-		c.fault(at, CodeType, "")
+		c.fault(CodeType, "")
 	}
 }
 
-func (c *checker) text(f field, at string, v any) {
+func (c *checker) text(f field, v any) {
 	s, ok := v.(string)
 	if !ok {
-		c.fault(at, CodeType, "A string is expected.")
+		c.fault(CodeType, "A string is expected.")
 		return
 	}
 	n := utf8.RuneCountInString(s)
 	switch {
 	case n < f.Min:
-		c.fault(at, CodeShort, fmt.Sprintf("At least %d characters are needed.", f.Min))
+		c.fault(CodeShort, fmt.Sprintf("At least %d characters are needed.", f.Min))
 	case f.Max != 0 && n > f.Max:
-		c.fault(at, CodeLong, fmt.Sprintf("At most %d characters are allowed.", f.Max))
+		c.fault(CodeLong, fmt.Sprintf("At most %d characters are allowed.", f.Max))
 	case f.pattern != nil && !f.pattern().MatchString(s):
-		c.fault(at, CodePattern, f.Does)
+		c.fault(CodePattern, f.Does)
 	case len(f.Enum) > 0 && !slices.Contains(f.Enum, s):
-		c.fault(at, CodeEnum, "One of "+strings.Join(f.Enum, ", ")+" is expected.")
+		c.fault(CodeEnum, "One of "+strings.Join(f.Enum, ", ")+" is expected.")
 	}
 }
 
 // integer takes whole numbers in the plain notation only: 1.0 and 1e2 are refused, as encoding/json refuses them.
-func (c *checker) integer(f field, at string, v any) {
+func (c *checker) integer(f field, v any) {
 	number, ok := v.(json.Number)
 	if !ok {
-		c.fault(at, CodeType, "A whole number is expected.")
+		c.fault(CodeType, "A whole number is expected.")
 		return
 	}
 	n, err := strconv.ParseInt(string(number), 10, 64)
 	switch {
 	case err != nil:
-		c.fault(at, CodeType, "A whole number within 64 bits is expected.")
+		c.fault(CodeType, "A whole number within 64 bits is expected.")
 	case f.Min != 0 && n < int64(f.Min):
-		c.fault(at, CodeSmall, fmt.Sprintf("It is at least %d.", f.Min))
+		c.fault(CodeSmall, fmt.Sprintf("It is at least %d.", f.Min))
 	case f.Max != 0 && n > int64(f.Max):
-		c.fault(at, CodeLarge, fmt.Sprintf("It is at most %d.", f.Max))
+		c.fault(CodeLarge, fmt.Sprintf("It is at most %d.", f.Max))
 	}
 }
 
-func (c *checker) array(f field, at string, v any) {
+func (c *checker) array(f field, v any) {
 	items, ok := v.([]any)
 	switch {
 	case !ok:
-		c.fault(at, CodeType, "An array is expected.")
+		c.fault(CodeType, "An array is expected.")
 	case len(items) < f.Min:
-		c.fault(at, CodeShort, fmt.Sprintf("At least %d items are needed.", f.Min))
+		c.fault(CodeShort, fmt.Sprintf("At least %d items are needed.", f.Min))
 	case f.Max != 0 && len(items) > f.Max:
-		c.fault(at, CodeLong, fmt.Sprintf("At most %d items are allowed.", f.Max))
+		c.fault(CodeLong, fmt.Sprintf("At most %d items are allowed.", f.Max))
 	default:
 		for i, item := range items {
-			c.object(f.model, at+"/"+strconv.Itoa(i), item)
+			c.enter(strconv.Itoa(i))
+			c.object(f.model, item)
+			c.leave()
 		}
 	}
 }
 
-// escapePointer escapes a name for a JSON Pointer (RFC 6901 §3).
-func escapePointer(name string) string {
-	if !strings.ContainsAny(name, "~/") {
-		return name
+// pointer is the JSON Pointer to the end of a path (RFC 6901 §3).
+func pointer(path []string) string {
+	var b strings.Builder
+	for _, step := range path {
+		b.WriteByte('/')
+		b.WriteString(strings.ReplaceAll(strings.ReplaceAll(step, "~", "~0"), "/", "~1"))
 	}
-	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
+	return b.String()
 }
 
 // clip bounds a name that the caller chose.

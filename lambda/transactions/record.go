@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/expenzez/aws-backend/internal/apperr"
 	"github.com/expenzez/aws-backend/internal/money"
@@ -91,14 +90,11 @@ func (f fields) checked(amountSaid bool) (record, error) {
 	if r.minor, err = money.Parse(f.amount, f.currency); err != nil {
 		faults = append(faults, moneyFault(err, amountSaid))
 	}
-	if _, err := time.Parse(time.DateOnly, f.date); err != nil {
-		faults = append(faults, apperr.Field{Pointer: "/date", Code: "date", Detail: "There is no such day."})
+	if _, code := validate.Date(f.date); code != "" {
+		faults = append(faults, apperr.Field{Pointer: "/date", Code: code, Detail: "There is no such day."})
 	}
 	var code string
-	if r.description, code = validate.Text(f.description); code == "" && utf8.RuneCountInString(r.description) > maxDescription {
-		code = validate.CodeLong
-	}
-	if code != "" {
+	if r.description, code = validate.Text(f.description, validate.Size{Runes: maxDescription}); code != "" {
 		faults = append(faults, apperr.Field{Pointer: "/description", Code: code})
 	}
 	if len(faults) > 0 {
