@@ -1,5 +1,8 @@
 // Package apperr is what a request can fail with. A failure has a kind, which decides the HTTP status, a public code
 // and text, and a private cause that only logs see. Whatever is not an *Error is internal, and hidden.
+//
+// What is promised: a cause never reaches a caller, and of a failure on our side only its code and RetryAfter do. What
+// is not: nobody looks into Code, Detail and Fields of the other kinds, which must hold nothing private.
 package apperr
 
 import (
@@ -74,7 +77,8 @@ func (k Kind) Code() string { return k.rule().code }
 // Hidden tells whether errors of the kind never show a detail of their own: those with a status of 500 and above.
 func (k Kind) Hidden() bool { return k.Status() >= 500 }
 
-// Field is one fault of the request. Either Pointer (RFC 6901, into the body) or Parameter (of the query) says where.
+// Field is one fault of the request. Either Pointer (RFC 6901, into the body) or Parameter (of the query) says where;
+// with neither, it concerns the whole.
 type Field struct {
 	Pointer   string `json:"pointer,omitempty"`
 	Parameter string `json:"parameter,omitempty"`

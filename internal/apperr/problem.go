@@ -5,8 +5,11 @@ import "encoding/json"
 // MediaType is the media type of a rendered problem (RFC 9457 §3).
 const MediaType = "application/problem+json"
 
-// Problem is RFC 9457's problem object with our members. Type is about:blank, with which Title is the status's own
-// phrase (§4.2.1); programs decide on Code. Errors that the gateway makes have the same shape.
+// Problem is RFC 9457's problem object with our members. Errors that the gateway makes have the same shape.
+//
+// Type is about:blank, with which Title is the status's own phrase (§4.2.1). A type of our own would be an address to
+// keep alive for each code, that programs compare as text all the same; Code is that text, without the promise that
+// something can be read there. An own type can be added later: a program that ignores Type notices nothing.
 type Problem struct {
 	Type      string  `json:"type"`
 	Title     string  `json:"title"`
