@@ -65,11 +65,16 @@ func reference(body []byte) (v any, forbidden string) {
 	return v, ""
 }
 
+var (
+	otherEscape = regexp.MustCompile(`\\[^u]`)
+	pair        = regexp.MustCompile(`\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
+	half        = regexp.MustCompile(`\\u[dD][89a-fA-F]`)
+)
+
 // loneSurrogate looks for escapes of half a pair in valid JSON, where a backslash is always within a string.
 func loneSurrogate(body []byte) bool {
-	text := regexp.MustCompile(`\\[^u]`).ReplaceAll(body, nil)
-	text = regexp.MustCompile(`\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`).ReplaceAll(text, []byte("_"))
-	return regexp.MustCompile(`\\u[dD][89a-fA-F]`).Match(text)
+	text := otherEscape.ReplaceAll(body, []byte("_"))
+	return half.Match(pair.ReplaceAll(text, []byte("_")))
 }
 
 // bounds reads the tokens of valid JSON and counts.

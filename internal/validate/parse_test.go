@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/expenzez/aws-backend/internal/apperr"
+	"github.com/expenzez/aws-backend/internal/catalog"
 	"github.com/expenzez/aws-backend/internal/validate"
 )
 
@@ -129,13 +130,37 @@ func allocated(f func()) uint64 {
 	return least
 }
 
+// The body of a new transaction, and what is done with its texts.
 func BenchmarkBody(b *testing.B) {
-	s := compile(b, person)
-	body := []byte(`{"name":"Ada","age":36,"admin":true,"color":"red","pets":[{"kind":"cat"},{"kind":"dog"}],"home":{"kind":"flat"}}`)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := s.Body(body); err != nil {
-			b.Fatal(err)
+	body := []byte(`{"amount":"-12.34","currency":"EUR","category":"groceries","date":"2026-01-31","description":"Bread & butter"}`)
+	var s *validate.Schema
+	for _, r := range catalog.Backend().Routes() {
+		if r.ID == "createTransaction" {
+			s = compile(b, *r.Request)
 		}
 	}
+	b.Run("Parse", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := validate.Parse(body); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Parse+Schema", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := s.Body(body); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Text", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, code := validate.Text("Bread & butter", validate.Size{Runes: 200}); code != "" {
+				b.Fatal(code)
+			}
+		}
+	})
 }

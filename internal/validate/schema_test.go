@@ -39,34 +39,35 @@ func TestSchemaNamesEveryFault(t *testing.T) {
 		body string
 		want []string // pointer and code
 	}{
-		"not_an_object":        {`[]`, []string{" type"}},
-		"null":                 {`null`, []string{" type"}},
-		"empty":                {`{}`, []string{"/name required"}},
-		"required_is_null":     {`{"name":null}`, []string{"/name type"}},
-		"optional_is_null":     {`{"name":"Ada","age":null}`, []string{"/age type"}},
-		"other_case":           {`{"Name":"Ada"}`, []string{"/name required", "/Name unknown"}},
-		"unknown_sorted":       {`{"name":"Ada","z":1,"b":1}`, []string{"/b unknown", "/z unknown"}},
-		"unknown_escaped":      {`{"name":"Ada","x/y~z":1}`, []string{"/x~1y~0z unknown"}},
-		"known_escaped":        {`{"name":"Ada","a/b~c":1}`, []string{"/a~1b~0c type"}},
-		"string_is_number":     {`{"name":1}`, []string{"/name type"}},
-		"short":                {`{"name":"A"}`, []string{"/name too_short"}},
-		"long":                 {`{"name":"Adaada"}`, []string{"/name too_long"}},
-		"pattern":              {`{"name":"ada"}`, []string{"/name pattern"}},
-		"enum":                 {`{"name":"Ada","color":"blue"}`, []string{"/color enum"}},
-		"integer_is_string":    {`{"name":"Ada","age":"3"}`, []string{"/age type"}},
-		"integer_with_point":   {`{"name":"Ada","age":3.0}`, []string{"/age type"}},
-		"integer_exponent":     {`{"name":"Ada","age":1e2}`, []string{"/age type"}},
-		"integer_beyond_int64": {`{"name":"Ada","age":9223372036854775808}`, []string{"/age type"}},
-		"integer_small":        {`{"name":"Ada","age":-2}`, []string{"/age too_small"}},
-		"integer_large":        {`{"name":"Ada","age":151}`, []string{"/age too_large"}},
-		"boolean_is_string":    {`{"name":"Ada","admin":"true"}`, []string{"/admin type"}},
-		"array_is_object":      {`{"name":"Ada","pets":{}}`, []string{"/pets type"}},
-		"array_short":          {`{"name":"Ada","pets":[]}`, []string{"/pets too_short"}},
-		"array_long":           {`{"name":"Ada","pets":[1,2,3]}`, []string{"/pets too_long"}},
-		"array_item":           {`{"name":"Ada","pets":[{"kind":"cat"},{"kind":1,"x":1}]}`, []string{"/pets/1/kind type", "/pets/1/x unknown"}},
-		"object_is_array":      {`{"name":"Ada","home":[]}`, []string{"/home type"}},
-		"object_member":        {`{"name":"Ada","home":{}}`, []string{"/home/kind required"}},
-		"all_at_once":          {`{"age":"x","admin":1,"nope":1}`, []string{"/name required", "/age type", "/admin type", "/nope unknown"}},
+		"not_an_object":         {`[]`, []string{" type"}},
+		"null":                  {`null`, []string{" type"}},
+		"empty":                 {`{}`, []string{"/name required"}},
+		"required_is_null":      {`{"name":null}`, []string{"/name type"}},
+		"optional_is_null":      {`{"name":"Ada","age":null}`, []string{"/age type"}},
+		"other_case":            {`{"Name":"Ada"}`, []string{"/name required", "/Name unknown"}},
+		"unknown_sorted":        {`{"name":"Ada","z":1,"b":1}`, []string{"/b unknown", "/z unknown"}},
+		"unknown_escaped":       {`{"name":"Ada","x/y~z":1}`, []string{"/x~1y~0z unknown"}},
+		"known_escaped":         {`{"name":"Ada","a/b~c":1}`, []string{"/a~1b~0c type"}},
+		"string_is_number":      {`{"name":1}`, []string{"/name type"}},
+		"short":                 {`{"name":"A"}`, []string{"/name too_short"}},
+		"long":                  {`{"name":"Adaada"}`, []string{"/name too_long"}},
+		"pattern":               {`{"name":"ada"}`, []string{"/name pattern"}},
+		"enum":                  {`{"name":"Ada","color":"blue"}`, []string{"/color enum"}},
+		"integer_is_string":     {`{"name":"Ada","age":"3"}`, []string{"/age type"}},
+		"integer_with_point":    {`{"name":"Ada","age":3.0}`, []string{"/age type"}},
+		"integer_exponent":      {`{"name":"Ada","age":1e2}`, []string{"/age type"}},
+		"integer_as_a_float_is": {`{"name":"Ada","age":9007199254740993}`, []string{"/age too_large"}},
+		"integer_beyond_int64":  {`{"name":"Ada","age":9223372036854775808}`, []string{"/age type"}},
+		"integer_small":         {`{"name":"Ada","age":-2}`, []string{"/age too_small"}},
+		"integer_large":         {`{"name":"Ada","age":151}`, []string{"/age too_large"}},
+		"boolean_is_string":     {`{"name":"Ada","admin":"true"}`, []string{"/admin type"}},
+		"array_is_object":       {`{"name":"Ada","pets":{}}`, []string{"/pets type"}},
+		"array_short":           {`{"name":"Ada","pets":[]}`, []string{"/pets too_short"}},
+		"array_long":            {`{"name":"Ada","pets":[1,2,3]}`, []string{"/pets too_long"}},
+		"array_item":            {`{"name":"Ada","pets":[{"kind":"cat"},{"kind":1,"x":1}]}`, []string{"/pets/1/kind type", "/pets/1/x unknown"}},
+		"object_is_array":       {`{"name":"Ada","home":[]}`, []string{"/home type"}},
+		"object_member":         {`{"name":"Ada","home":{}}`, []string{"/home/kind required"}},
+		"all_at_once":           {`{"age":"x","admin":1,"nope":1}`, []string{"/name required", "/age type", "/admin type", "/nope unknown"}},
 	}
 	s := compile(t, person)
 	for name, c := range cases {
@@ -104,16 +105,36 @@ func TestSchemaAccepts(t *testing.T) {
 
 func TestSchemaCapsFaultsAndNames(t *testing.T) {
 	t.Parallel()
-	var b strings.Builder
-	for i := range 50 {
-		fmt.Fprintf(&b, `,"%s%d":1`, strings.Repeat("n", 500), i)
+	for n, more := range map[int]bool{validate.MaxFaults - 1: false, validate.MaxFaults: false, validate.MaxFaults + 1: true, 500: true} {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `,"%s%d":1`, strings.Repeat("n", 500), i)
+		}
+		_, err := compile(t, person).Body([]byte(`{"name":"Ada"` + b.String() + `}`))
+		requireCapped(t, apperr.From(err).Fields, n, more)
+
+		values := map[string][]string{"name": {"Ada"}}
+		for i := range n {
+			values[fmt.Sprint(strings.Repeat("n", 500), i)] = []string{"1"}
+		}
+		_, err = compile(t, person).Query(values)
+		requireCapped(t, apperr.From(err).Fields, n, more)
+
+		all := make([]apperr.Field, n)
+		requireCapped(t, validate.Refuse(all...).Fields, n, more)
+		require.Equal(t, make([]apperr.Field, n), all, "the caller's list is its own")
 	}
-	_, err := compile(t, person).Body([]byte(`{"name":"Ada"` + b.String() + `}`))
-	e := apperr.From(err)
-	require.Len(t, e.Fields, validate.MaxFaults)
-	for _, f := range e.Fields {
-		require.Less(t, len(f.Pointer), 80)
+}
+
+func requireCapped(t *testing.T, faults []apperr.Field, n int, more bool) {
+	t.Helper()
+	require.Len(t, faults, min(n, validate.MaxFaults))
+	for _, f := range faults {
+		require.Less(t, len(f.Pointer+f.Parameter), 80)
 	}
+	last := faults[len(faults)-1]
+	require.Equal(t, more, last.Code == validate.CodeMore)
+	require.Equal(t, more, last.Pointer+last.Parameter == "" && last.Detail != "")
 }
 
 func TestSchemaNeverRepeatsValues(t *testing.T) {
@@ -159,6 +180,12 @@ func TestQueryRefuses(t *testing.T) {
 		"pattern":       {map[string][]string{"month": {"now"}}, []string{"month pattern"}},
 		"integer":       {map[string][]string{"month": {"2026"}, "limit": {"ten"}}, []string{"limit type"}},
 		"integer_large": {map[string][]string{"month": {"2026"}, "limit": {"101"}}, []string{"limit too_large"}},
+		"integer_plus":  {map[string][]string{"month": {"2026"}, "limit": {"+5"}}, []string{"limit type"}},
+		"integer_zeros": {map[string][]string{"month": {"2026"}, "limit": {"007"}}, []string{"limit type"}},
+		"integer_point": {map[string][]string{"month": {"2026"}, "limit": {"5.0"}}, []string{"limit type"}},
+		"integer_space": {map[string][]string{"month": {"2026"}, "limit": {"5 "}}, []string{"limit type"}},
+		"integer_long":  {map[string][]string{"month": {"2026"}, "limit": {strings.Repeat("1", 40)}}, []string{"limit type"}},
+		"other_case":    {map[string][]string{"Month": {"2026"}}, []string{"Month unknown", "month required"}},
 		"integer_zero":  {map[string][]string{"month": {"2026"}, "limit": {"0"}}, []string{"limit too_small"}},
 		"boolean":       {map[string][]string{"month": {"2026"}, "deep": {"yes"}}, []string{"deep type"}},
 		"all":           {map[string][]string{"deep": {""}, "limit": {""}}, []string{"deep type", "limit type", "month required"}},
