@@ -32,7 +32,7 @@ type Options[K comparable, V any] struct {
 	// not renew together. 0: 1 min.
 	Soft time.Duration
 	// Hard is the age from which a value is not used at all, exactly; until then it stands in when renewing fails.
-	// 0: 1.2 × Soft. Equal to Soft, nothing is used beyond its time.
+	// 0: 1.2 × Soft. Equal to Soft, nothing is used beyond that.
 	Hard time.Duration
 	// Negative is how long an absence is remembered, also up to 20 % shorter or longer. 0: it is not.
 	Negative time.Duration
@@ -162,8 +162,8 @@ func (c *Cache[K, V]) wait(ctx context.Context, key K, f *flight[V]) (V, error) 
 	var err error
 	select {
 	case <-f.done:
-		if f.err == nil || errors.Is(f.err, ErrAbsent) {
-			return f.value, f.err
+		if f.err == nil {
+			return f.value, nil
 		}
 		err = f.err
 	case <-ctx.Done():
@@ -330,8 +330,7 @@ func (c *Cache[K, V]) usable(key K, now int64) *entry[K, V] {
 
 func (c *Cache[K, V]) keep(key K, value V, size int, began int64) {
 	c.drop(key)
-	soft := min(c.jittered(c.o.Soft), int64(c.o.Hard))
-	c.insert(&entry[K, V]{key: key, value: value, size: size, soft: began + soft, hard: began + int64(c.o.Hard)})
+	c.insert(&entry[K, V]{key: key, value: value, size: size, soft: began + c.jittered(c.o.Soft), hard: began + int64(c.o.Hard)})
 }
 
 // jittered is a time, in nanoseconds, within 20 % of d.

@@ -143,18 +143,22 @@ func TestAbsence(t *testing.T) {
 	absent := fmt.Errorf("no such user: %w", cache.ErrAbsent)
 	cases := map[string]struct {
 		negative, age time.Duration
+		draw          float64
 		loads         int
 	}{
-		"not_remembered":   {0, 0, 2},
-		"remembered":       {10 * time.Second, 10*time.Second - 1, 1},
-		"over":             {10 * time.Second, 10 * time.Second, 2},
-		"clock_went_back":  {10 * time.Second, -1, 2},
-		"frozen_for_a_day": {10 * time.Second, 24 * time.Hour, 2},
+		"not_remembered":   {0, 0, 0.5, 2},
+		"remembered":       {10 * time.Second, 10*time.Second - 1, 0.5, 1},
+		"over":             {10 * time.Second, 10 * time.Second, 0.5, 2},
+		"shortened":        {10 * time.Second, 8 * time.Second, 0, 2},
+		"shortened_enough": {10 * time.Second, 8*time.Second - 1, 0, 1},
+		"lengthened":       {10 * time.Second, 11 * time.Second, 0.999, 1},
+		"clock_went_back":  {10 * time.Second, -1, 0.5, 2},
+		"frozen_for_a_day": {10 * time.Second, 24 * time.Hour, 0.5, 2},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(cache.Options[string, int]{Negative: c.negative})
+			w := newWorld(cache.Options[string, int]{Negative: c.negative, Rand: func() float64 { return c.draw }})
 			w.answer = func(string) (int, error) { return 7, absent }
 			for range 2 {
 				got, err := w.get(t, "k")
@@ -507,6 +511,33 @@ func TestInvalidateParts(t *testing.T) {
 		got, ok := c.Get("k")
 		require.True(t, ok)
 		require.Equal(t, 2, got)
+	})
+}
+
+// Who gives up on a load that was parted from its key leaves the next one alone.
+func TestGivingUpIsForOneLoad(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, loads := cache.New(cache.Options[string, int]{}), 0
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Millisecond)
+		defer cancel()
+		var all sync.WaitGroup
+		all.Go(func() {
+			_, err := c.GetOrLoad(ctx, "k", slow(1))
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		})
+		synctest.Wait()
+		c.Invalidate("k")
+		for range 2 {
+			all.Go(func() {
+				got, err := c.GetOrLoad(t.Context(), "k", counted(&loads, slow(2)))
+				require.NoError(t, err)
+				require.Equal(t, 2, got)
+			})
+			time.Sleep(3 * time.Millisecond) // the first gives up
+		}
+		all.Wait()
+		require.Equal(t, 1, loads)
 	})
 }
 
