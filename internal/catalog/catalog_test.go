@@ -16,6 +16,10 @@ func TestTheDeclarationIsValid(t *testing.T) {
 	require.NoError(t, service.Validate(catalog.Backend()))
 }
 
+func TestEveryPostTakesEffectOnceOrSaysWhyNot(t *testing.T) {
+	require.NoError(t, service.CheckIdempotency(catalog.Backend(), catalog.NotIdempotent()))
+}
+
 func TestAccessDocumentIsCurrent(t *testing.T) {
 	golden.Compare(t, "ACCESS.md", []byte(service.AccessDocument(catalog.Backend())))
 }

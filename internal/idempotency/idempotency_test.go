@@ -235,9 +235,10 @@ func TestRequestsAndAnswersThatCannotBeRecorded(t *testing.T) {
 		"limited":               {nil, idempotency.Answer{Status: 429}, []string{"status 429"}},
 		"informational":         {nil, idempotency.Answer{Status: 100}, []string{"status 100"}},
 		"too_large":             {nil, idempotency.Answer{Status: 200, Body: make([]byte, idempotency.MaxAnswer+1)}, []string{"262145 bytes"}},
-		"payload_not_json":      {func(r *idempotency.Request) { r.Payload = []byte(`{"card":"4111`) }, created(`{}`), []string{"not JSON"}},
-		"payload_of_two_values": {func(r *idempotency.Request) { r.Payload = []byte(`{} {}`) }, created(`{}`), []string{"more than one"}},
-		"payload_with_a_tail":   {func(r *idempotency.Request) { r.Payload = []byte(`{}}`) }, created(`{}`), []string{"more than one"}},
+		"payload_not_json":      {func(r *idempotency.Request) { r.Payload = []byte(`{"card":"4111`) }, created(`{}`), []string{"not JSON that may be"}},
+		"payload_of_two_values": {func(r *idempotency.Request) { r.Payload = []byte(`{} {}`) }, created(`{}`), []string{"not JSON that may be"}},
+		"payload_of_one_name":   {func(r *idempotency.Request) { r.Payload = []byte(`{"a":1,"a":2}`) }, created(`{}`), []string{"not JSON that may be"}},
+		"payload_with_a_tail":   {func(r *idempotency.Request) { r.Payload = []byte(`{}}`) }, created(`{}`), []string{"not JSON that may be"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -325,9 +326,9 @@ func TestAnswersAreSealed(t *testing.T) {
 	w := newWorld(&vault{})
 	w.made(t, "private")
 	item := w.db.Items("idempotency")[0]
-	body := store.Read(item).B("body")
-	require.NotContains(t, string(body), "private")
-	require.True(t, strings.HasPrefix(string(body), "idempotency|"+store.Read(item).S("pk")+"|body|"))
+	sealed := store.Read(item).B("answer")
+	require.NotContains(t, string(sealed), "private")
+	require.True(t, strings.HasPrefix(string(sealed), "idempotency|"+store.Read(item).S("pk")+"|answer|"))
 	answer, err := w.once(t.Context(), request(), "2")
 	require.NoError(t, err)
 	require.Equal(t, `{"id":"private"}`, string(answer.Body))
@@ -350,7 +351,7 @@ func TestAnAnswerThatDoesNotSealOrOpen(t *testing.T) {
 	v.openErr = nil
 
 	item := w.db.Items("idempotency")[0]
-	item["body"] = store.B([]byte(`{"id":"forged"}`))
+	item["answer"] = store.B([]byte("a\x00\xc9{\"id\":\"forged\"}"))
 	_, err = w.table.PutItem(t.Context(), &dynamodb.PutItemInput{Item: item})
 	require.NoError(t, err)
 	answer, err = w.once(t.Context(), request(), "2")
@@ -365,9 +366,20 @@ func TestARecordThatCannotBeRead(t *testing.T) {
 	cases := map[string]func(store.Item){
 		"no_fingerprint":      func(i store.Item) { delete(i, "fingerprint") },
 		"fingerprint_of_text": func(i store.Item) { i["fingerprint"] = store.S("x") },
-		"no_status":           func(i store.Item) { delete(i, "status") },
-		"status_of_text":      func(i store.Item) { i["status"] = store.S("201") },
-		"body_of_text":        func(i store.Item) { i["body"] = store.S("{}") },
+		"no_state":            func(i store.Item) { delete(i, "state") },
+		"another_state":       func(i store.Item) { i["state"] = store.S("DONE") },
+		"state_of_bytes":      func(i store.Item) { i["state"] = store.B([]byte("COMPLETED")) },
+		"no_answer":           func(i store.Item) { delete(i, "answer") },
+		"answer_of_text":      func(i store.Item) { i["answer"] = store.S("{}") },
+		"empty_answer":        func(i store.Item) { i["answer"] = store.B(nil) },
+		"answer_cut_off":      func(i store.Item) { i["answer"] = store.B([]byte("a\x00")) },
+		"answer_of_no_form":   func(i store.Item) { i["answer"] = store.B([]byte("x\x00\xc9{}")) },
+		"answer_of_status_0":  func(i store.Item) { i["answer"] = store.B([]byte("a\x00\x00{}")) },
+		"answer_of_500":       func(i store.Item) { i["answer"] = store.B([]byte("a\x01\xf4{}")) },
+		"refusal_not_json":    func(i store.Item) { i["answer"] = store.B([]byte("r\x01\x99{")) },
+		"refusal_of_201":      func(i store.Item) { i["answer"] = store.B([]byte("r\x00\xc9{}")) },
+		"lease_of_nobody":     func(i store.Item) { i["state"] = store.S("IN_PROGRESS") },
+		"unknown_of_nobody":   func(i store.Item) { i["state"] = store.S("UNKNOWN") },
 	}
 	for name, change := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -379,7 +391,8 @@ func TestARecordThatCannotBeRead(t *testing.T) {
 			_, err := w.table.PutItem(t.Context(), &dynamodb.PutItemInput{Item: item})
 			require.NoError(t, err)
 			answer, err := w.once(t.Context(), request(), "2")
-			require.ErrorContains(t, err, "the record of an answer")
+			require.ErrorContains(t, err, "idempotency: a record")
+			require.Equal(t, apperr.Internal, apperr.From(err).Kind)
 			require.Zero(t, answer)
 			require.Len(t, w.db.Items("things"), 1)
 		})

@@ -211,6 +211,7 @@ func (c *call) run(ctx context.Context) outcome {
 	o := outcome{response: response, headers: c.headers}
 	if err != nil {
 		o.err = explain(ctx, err)
+		c.headersOf(err)
 	}
 	return o
 }

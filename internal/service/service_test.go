@@ -115,6 +115,40 @@ func TestValidateReportsAllProblemsAtOnce(t *testing.T) {
 	require.ErrorContains(t, err, "status 99")
 }
 
+func TestEveryPostTakesEffectOnceOrSaysWhyNot(t *testing.T) {
+	api := func(b *service.Backend) *service.Function { return &b.Services[0].Functions[1] }
+	login := map[string]string{"login": "A second session is harmless."}
+	require.NoError(t, service.CheckIdempotency(small(), login))
+	cases := map[string]struct {
+		spoil  func(*service.Backend)
+		exempt map[string]string
+		want   string
+	}{
+		"neither":          {func(b *service.Backend) { api(b).Routes[0].Idempotent = false }, login, "route make: a POST is idempotent, or exempt by name with a reason"},
+		"not_listed":       {func(*service.Backend) {}, nil, "route login: a POST is idempotent, or exempt"},
+		"both":             {func(b *service.Backend) { api(b).Routes[2].Idempotent = true }, login, "route login: is idempotent and exempt"},
+		"no_reason":        {func(*service.Backend) {}, map[string]string{"login": " "}, "route login: is exempt without a reason"},
+		"no_such_route":    {func(*service.Backend) {}, map[string]string{"login": "x", "logon": "x"}, "route logon: is exempt, but there is no such POST"},
+		"renamed":          {func(b *service.Backend) { api(b).Routes[2].ID = "signIn" }, login, "route signIn: a POST is idempotent"},
+		"other_method":     {func(*service.Backend) {}, map[string]string{"login": "x", "take": "x"}, "route take: is exempt, but there is no such POST"},
+		"idempotent_patch": {func(b *service.Backend) { api(b).Routes[1].Method, api(b).Routes[1].Idempotent = "PATCH", true }, login, "route take: PATCH takes no Idempotency-Key"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := small()
+			c.spoil(&b)
+			require.ErrorContains(t, service.CheckIdempotency(b, c.exempt), c.want)
+		})
+	}
+	b := small()
+	api(&b).Routes[0].Idempotent = false
+	err := service.CheckIdempotency(b, map[string]string{"nobody": "x"})
+	for _, id := range []string{"make", "login", "nobody"} {
+		require.ErrorContains(t, err, "route "+id+":", "all at once")
+	}
+}
+
 func TestStatementsAreExactMergedAndSorted(t *testing.T) {
 	f, _ := small().Services[0].Function("shop-api")
 	f.Tables = append(f.Tables, service.Access{Table: "things", Actions: []string{"DeleteItem"}, Reason: "Spring cleaning."})

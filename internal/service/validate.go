@@ -3,6 +3,7 @@ package service
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -50,6 +51,38 @@ func Validate(b Backend) error {
 		v.problem("backend: routes need a user but no function authorizes")
 	}
 	return errors.Join(v.problems...)
+}
+
+// CheckIdempotency holds the rule that a POST takes effect once however often it is sent: each is Idempotent, or in the list
+// of exempt operations with the reason why not. Nothing else is in that list, and only a POST is Idempotent: other methods
+// are so by themselves (RFC 9110 §9.2.2), or name the version that they change. It reports every problem at once.
+func CheckIdempotency(b Backend, exempt map[string]string) error {
+	var problems []error
+	problem := func(id, what string) { problems = append(problems, fmt.Errorf("route %s: %s", id, what)) }
+	posts := map[string]bool{}
+	for _, f := range b.Functions() {
+		for _, r := range f.Routes {
+			reason, listed := exempt[r.ID]
+			posts[r.ID] = r.Method == "POST"
+			switch {
+			case r.Method != "POST" && r.Idempotent:
+				problem(r.ID, r.Method+" takes no Idempotency-Key")
+			case r.Method != "POST":
+			case r.Idempotent && listed:
+				problem(r.ID, "is idempotent and exempt from being so")
+			case !r.Idempotent && !listed:
+				problem(r.ID, "a POST is idempotent, or exempt by name with a reason")
+			case listed && strings.TrimSpace(reason) == "":
+				problem(r.ID, "is exempt without a reason")
+			}
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(exempt)) {
+		if !posts[id] {
+			problem(id, "is exempt, but there is no such POST")
+		}
+	}
+	return errors.Join(problems...)
 }
 
 type checker struct {

@@ -40,7 +40,7 @@ func (a *api) create(ctx context.Context, r *rest.Request) (rest.Response, error
 		return rest.Response{}, err
 	}
 	answer, err := a.answers.Once(ctx, a.tx,
-		idempotency.Request{User: r.Subject, Route: "createTransaction", Key: r.IdempotencyKey, Payload: r.Body(), Now: r.Now},
+		idempotency.Request{User: r.Subject, Route: "createTransaction", Key: r.IdempotencyKey, Query: r.QueryParameters(), Payload: r.Body(), Now: r.Now},
 		idempotency.Answer{Status: 201, Body: body}, a.active(r.Subject), a.record(rec, r.Subject))
 	if err != nil {
 		return rest.Response{}, notRecorded(err)
