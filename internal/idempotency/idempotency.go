@@ -57,8 +57,10 @@ type Request struct {
 	Now     time.Time         // when the request came
 }
 
-// ID is the key of the request's record.
-func (r Request) ID() string { return id(r) }
+// ID is the key of the request's record. Clients' keys are hashed: they may tell something, and the length is ours.
+func (r Request) ID() string {
+	return "IDEM#" + r.User + "#" + r.Route + "#" + hashed(r.Key)
+}
 
 // Answer is what the client is told.
 type Answer struct {

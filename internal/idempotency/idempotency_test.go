@@ -504,6 +504,51 @@ func TestSchedules(t *testing.T) {
 	})
 }
 
+// What the operation takes beside the body is part of the request.
+func TestPathAndQueryArePartOfTheRequest(t *testing.T) {
+	t.Parallel()
+	full := func() idempotency.Request {
+		req := request()
+		req.Path, req.Query = map[string]string{"id": "7"}, map[string]string{"dry": "no", "year": "2026"}
+		return req
+	}
+	cases := map[string]func(*idempotency.Request){
+		"another_path":             func(r *idempotency.Request) { r.Path = map[string]string{"id": "8"} },
+		"no_path":                  func(r *idempotency.Request) { r.Path = nil },
+		"another_query":            func(r *idempotency.Request) { r.Query["year"] = "2027" },
+		"one_parameter_less":       func(r *idempotency.Request) { delete(r.Query, "year") },
+		"path_and_query_swapped":   func(r *idempotency.Request) { r.Path, r.Query = r.Query, r.Path },
+		"one_that_looks_like_two":  func(r *idempotency.Request) { r.Query = map[string]string{"dry": `no" "year":"2026`} },
+		"bytes_that_are_no_text":   func(r *idempotency.Request) { r.Query["year"] = "\xff" },
+		"the_body_in_the_query":    func(r *idempotency.Request) { r.Payload, r.Query["body"] = nil, string(r.Payload) },
+		"other_bytes_no_text_too":  func(r *idempotency.Request) { r.Path["id"] = "\xfe" },
+		"the_replacement_for_them": func(r *idempotency.Request) { r.Path["id"] = "\ufffd" },
+	}
+	for name, change := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(nil)
+			_, err := w.once(t.Context(), full(), "1")
+			require.NoError(t, err)
+			req := full()
+			change(&req)
+			_, err = w.once(t.Context(), req, "2")
+			require.ErrorIs(t, err, idempotency.ErrReused)
+			again, err := w.once(t.Context(), full(), "2")
+			require.NoError(t, err)
+			require.True(t, again.Replayed)
+		})
+	}
+	w := newWorld(nil)
+	_, err := w.once(t.Context(), request(), "1")
+	require.NoError(t, err)
+	empty := request()
+	empty.Path, empty.Query = map[string]string{}, map[string]string{}
+	again, err := w.once(t.Context(), empty, "2")
+	require.NoError(t, err)
+	require.True(t, again.Replayed, "none are none")
+}
+
 // Numbers are compared as they are written, not as a float that two of them may share.
 func TestLargeNumbersAreToldApart(t *testing.T) {
 	t.Parallel()

@@ -176,11 +176,6 @@ func (e *replayed) Unwrap() error { return e.refusal }
 // Headers are those of an answer from the record.
 func (e *replayed) Headers() map[string]string { return Answer{Replayed: true}.Headers() }
 
-// id is the record's key. Clients' keys are hashed: they may tell something, and the length is ours.
-func id(req Request) string {
-	return "IDEM#" + req.User + "#" + req.Route + "#" + hashed(req.Key)
-}
-
 // DownstreamKey is the key under which the effect of a request asks others not to do it twice: 43 characters of base64url,
 // the same for every execution of the request. id is the request's ID.
 func DownstreamKey(id string) string { return hashed("downstream " + id) }
