@@ -233,10 +233,11 @@ func (e *execution) claim(ctx context.Context, over *record) (store.Item, error)
 }
 
 // release gives up a claim of which nobody knows whether it was made. It is a courtesy to the next request, which else
-// finds a lease without an owner; a claim that was refused for lack of capacity was not made.
+// finds a lease without an owner. A claim that was refused for lack of capacity was not made. The claim's own failure is
+// told; this one adds nothing to it.
 func (e *execution) release(ctx context.Context, claim error) {
 	if !store.Transient(claim) {
-		e.note(ctx, "a claim was not given up", e.yield(ctx))
+		_ = e.yield(ctx)
 	}
 }
 
