@@ -122,8 +122,8 @@ func New(table store.Putter, sealer Sealer) Records { return Records{table: tabl
 // that one was another request the error is an *apperr.Error, 422 with the code idempotency_key_reused.
 // A condition of writes[i] that refuses is a *store.CancelledError whose Refused(i) tells so; then nothing is recorded and
 // the key is still new. Of requests with one key at the same time one takes effect; the others are answered from its
-// record or fail as store.Transient. After any other error the same request may be sent again: whether or not the first
-// took effect, one does.
+// record or fail as store.Transient. What a lease left under the key is told as Run tells it. After any other error the
+// same request may be sent again: whether or not the first took effect, one does.
 func (r Records) Once(ctx context.Context, tx store.Transactor, req Request, answer Answer, writes ...store.Write) (Answer, error) {
 	if err := errors.Join(check(req), recordable(answer)); err != nil {
 		return Answer{}, fmt.Errorf("idempotency: %w", err)

@@ -357,7 +357,7 @@ func (e *execution) note(ctx context.Context, what string, err error) {
 	}
 }
 
-// ErrNotUnknown is Resolve's error for a record whose outcome is known, or may still become so.
+// ErrNotUnknown is Resolve's error for a record whose outcome is known, from a Resolve before too, or may still become so.
 var ErrNotUnknown = errors.New("idempotency: no outcome is missing there")
 
 // Resolve says what happened to a request whose outcome is unknown, or whose lease ended without one: answer and err are
