@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/expenzez/aws-backend/internal/apperr"
+	"github.com/expenzez/aws-backend/internal/retry"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/telemetry"
 )
@@ -90,23 +91,12 @@ func NewLeases(table LeaseTable, sealer Sealer, o Options) Leases {
 		o.Now = time.Now
 	}
 	if o.Wait == nil {
-		o.Wait = wait
+		o.Wait = retry.Sleep
 	}
 	if o.Owner == nil {
 		o.Owner = rand.Text
 	}
 	return Leases{table, sealer, o}
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // Run does the effect of a request and records what came of it, or answers from the record. ctx must have a deadline; Run

@@ -48,7 +48,7 @@ func (p Policy) withDefaults() Policy {
 		p.Random = rand.Float64
 	}
 	if p.Sleep == nil {
-		p.Sleep = sleep
+		p.Sleep = Sleep
 	}
 	return p
 }
@@ -114,7 +114,8 @@ func (r *Retrier) Do(ctx context.Context, call func(ctx context.Context, n int) 
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits, unless the context ends first: then the error is the context's.
+func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/expenzez/aws-backend/internal/retry"
 )
 
 const batchKeys = 100 // keys in one BatchGetItem (API reference, BatchGetItem)
@@ -66,14 +68,7 @@ func pauseBetweenRounds(ctx context.Context, round int) error {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
 		return context.DeadlineExceeded
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
+	return retry.Sleep(ctx, wait)
 }
 
 // distinct drops repeated keys and keeps the order of the first.
