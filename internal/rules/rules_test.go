@@ -71,8 +71,8 @@ func TestImportRules(t *testing.T) {
 		}
 	}
 	runtimeLibrary := []string{
-		"internal/apperr", "internal/awsconfig", "internal/cache", "internal/cursor", "internal/environ", "internal/fieldcrypt", "internal/idempotency", "internal/money",
-		"internal/ratelimit", "internal/rest", "internal/retry", "internal/secret", "internal/store", "internal/stream", "internal/telemetry", "internal/token",
+		"internal/apperr", "internal/awsconfig", "internal/breaker", "internal/cache", "internal/cursor", "internal/environ", "internal/fieldcrypt", "internal/idempotency",
+		"internal/money", "internal/ratelimit", "internal/rest", "internal/retry", "internal/secret", "internal/store", "internal/stream", "internal/telemetry", "internal/token",
 		"internal/validate",
 	}
 	rules := []struct {
