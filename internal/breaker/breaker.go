@@ -2,8 +2,8 @@
 // dependency's; Do calls through it, Transport does for HTTP clients.
 //
 // Guarantees. A circuit opens when, of at least 10 calls that ended in a window of ten buckets of a second, half failed or
-// four in five were slow, or when 5 failed in a row with no more than 2 minutes between two; this is looked at after each
-// call that failed or was slow. It stays open for 15 s, then twice as long each time it opens again, ±20 %, never over
+// four in five were slow, or when 5 failed in a row with no more than 2 minutes between two; a call that failed may open it,
+// or one that was slow if too many are, but no good one. It stays open for 15 s, then twice as long each time it opens again, ±20 %, never over
 // 2 minutes; 2 minutes closed begin at 15 s again. Then it is half open: one call at a time is a probe, 2 that succeed
 // and are not slow close it, one that fails or is slow opens it. A probe that says nothing for Timeout and 2 s no longer
 // holds the others up. What a call reports after the circuit changed is not looked at. Only the dependency's failures
@@ -18,7 +18,7 @@
 // (4xx) neither closes nor opens a half-open circuit.
 //
 // Order. Breaker inside, retry outside: each attempt passes the breaker and counts, and ErrOpen is for good, since the
-// circuit opens for longer than a request can wait (example of Do). A breaker around retries would count three failures as
+// circuit is open for longer than a request can wait (example of Do; the AWS SDK does so when Transport is below it). A breaker around retries would count three failures as
 // one and see a call as slow because of its waits.
 //
 // States and windows are sony/gobreaker's, one for failures and one for slowness. Around it is what it does not have:
@@ -68,7 +68,14 @@ const (
 
 // ErrOpen is the cause of every rejection, for errors.Is. The rejection itself is an *apperr.Error of the kind
 // Unavailable that says when to try again.
-var ErrOpen = errors.New("the circuit is open")
+var ErrOpen error = rejection{}
+
+type rejection struct{}
+
+func (rejection) Error() string { return "the circuit is open" }
+
+// RetryableError keeps the AWS SDK from taking a rejection by a Transport below it for a connection that failed.
+func (rejection) RetryableError() bool { return false }
 
 // Circuit decides whether a call may be made. A Breaker is one; one that shares its state would be another.
 type Circuit interface {
@@ -112,7 +119,7 @@ type Breaker struct {
 	turns uint64 // changes of state and probes so far: a result of an earlier turn is stale
 
 	failures *gobreaker.CircuitBreaker[struct{}] // has the state and the window of failures
-	slowness *gobreaker.CircuitBreaker[struct{}] // has the window of slow calls, as its failures, and never opens
+	slowness *gobreaker.CircuitBreaker[struct{}] // has the window of slow calls alone, as failures, and never opens
 	windows  moment                              // when both windows began
 
 	run     int    // failures in a row
@@ -227,15 +234,19 @@ func (b *Breaker) settle(ctx context.Context, began moment, outcome Outcome) {
 	if outcome == Ignored || now.frozen(began) >= thaw {
 		return
 	}
-	before, slow := b.state, now.run.Sub(began.run) > b.o.Slow
+	before := b.state
+	if before == Closed && now.frozen(b.windows).Abs() >= window { // the library knows nothing of it
+		b.clear(now)
+	}
+	failed := outcome == Failure
 	if before == Closed {
-		if now.frozen(b.windows).Abs() >= window { // the library knows nothing of it
-			b.clear(now)
-		}
-		count(b.slowness, slow)
 		b.follow(now, outcome)
 	}
-	count(b.failures, outcome == Failure || slow && (before == HalfOpen || b.tooSlow()))
+	if now.run.Sub(began.run) > b.o.Slow {
+		count(b.slowness, true)
+		failed = failed || before == HalfOpen || b.tooSlow(b.withSuccess())
+	}
+	count(b.failures, failed)
 	b.changed(ctx, now, before)
 }
 
@@ -262,16 +273,25 @@ func count(c *gobreaker.CircuitBreaker[struct{}], failed bool) {
 	})
 }
 
-func (b *Breaker) tooSlow() bool {
-	c := b.slowness.Counts()
+// withSuccess is the window after one more success. Asking for the state drops what has left the window.
+func (b *Breaker) withSuccess() gobreaker.Counts {
+	b.failures.State()
+	c := b.failures.Counts()
+	c.TotalSuccesses++
+	return c
+}
+
+// tooSlow tells whether too many of the calls of a window were slow.
+func (b *Breaker) tooSlow(c gobreaker.Counts) bool {
+	b.slowness.State()
 	calls := c.TotalSuccesses + c.TotalFailures
-	return calls >= enough && 5*c.TotalFailures >= 4*calls
+	return calls >= enough && 5*b.slowness.Counts().TotalFailures >= 4*calls
 }
 
 // trips is asked after each failure, with the window that it is in.
 func (b *Breaker) trips(c gobreaker.Counts) bool {
 	calls := c.TotalSuccesses + c.TotalFailures
-	return b.run >= inARow || calls >= enough && 2*c.TotalFailures >= calls || b.tooSlow()
+	return b.run >= inARow || calls >= enough && 2*c.TotalFailures >= calls || b.tooSlow(c)
 }
 
 // clear begins both windows anew; the circuit is closed.

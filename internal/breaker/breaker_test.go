@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +35,8 @@ type world struct {
 	*breaker.Breaker
 	random float64
 	froze  time.Duration
+
+	mu     sync.Mutex
 	events []string
 }
 
@@ -45,10 +48,14 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) StateChanged(_ context.Context, dependency string, from, to breaker.State) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.events = append(w.events, fmt.Sprintf("%s: %s, %s", dependency, from, to))
 }
 
 func (w *world) Rejected(_ context.Context, dependency string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.events = append(w.events, dependency+": rejected")
 }
 

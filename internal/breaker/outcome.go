@@ -28,13 +28,18 @@ const (
 //
 // A status is that of the first error in the chain with HTTPStatusCode() int, as the AWS SDK's have, and StatusError.
 func Classify(err error) Outcome {
+	if err == nil {
+		return Success
+	}
+	return ofError(err)
+}
+
+func ofError(err error) Outcome {
 	var (
 		status   interface{ HTTPStatusCode() int }
 		throttle interface{ ErrorCode() string }
 	)
 	switch {
-	case err == nil:
-		return Success
 	case errors.Is(err, ErrOpen), errors.Is(err, context.Canceled):
 		return Ignored
 	case errors.As(err, &throttle) && throttles(throttle.ErrorCode()):
