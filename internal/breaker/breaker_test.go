@@ -138,33 +138,35 @@ func TestTrips(t *testing.T) {
 		steps string
 		want  breaker.State
 	}{
-		"nothing":                         {"", breaker.Closed},
-		"healthy":                         {"....................", breaker.Closed},
-		"five in a row":                   {"FFFFF", breaker.Open},
-		"four in a row":                   {"FFFF", breaker.Closed},
-		"five in a row after successes":   {"..........FFFFF", breaker.Open},
-		"a success ends a row":            {"FFFF.FFFF", breaker.Closed},
-		"a refusal does not end a row":    {"FFrFrFrrF", breaker.Open},
-		"a row over more than the window": {"F   F   F   F   F", breaker.Open},
-		"a row with a gap of a minute":    {"FFFFmF", breaker.Open},
-		"a row with a gap too long":       {"FFFFmm F", breaker.Closed},
-		"a row of long timeouts":          {"LLLLL", breaker.Open},
-		"half of ten":                     {".F.F.F.F.F", breaker.Open},
-		"half of nine":                    {"F.F.F.F.F", breaker.Closed},
-		"less than half":                  {"..F.F.F.F.F", breaker.Closed},
-		"refusals are not calls":          {".F.F.F.FrrrrrrF", breaker.Closed},
-		"refusals only":                   {"rrrrrrrrrrrrrrrrrrrr", breaker.Closed},
-		"half over the whole window":      {".F .F .F .F      .F", breaker.Open},
-		"half, in part out of the window": {".F .F .F .F        .F", breaker.Closed},
-		"half, all out of the window":     {".F.F.F.F           .F", breaker.Closed},
-		"a success opens nothing":         {"F.F.F.F.F.", breaker.Closed},
-		"four in five slow":               {"..SSSSSSSS", breaker.Open},
-		"slow, but only nine":             {"SSSSSSSSS", breaker.Closed},
-		"less than four in five slow":     {"...SSSSSSSS", breaker.Closed},
-		"as long as slow is not slow":     {"pppppppppp", breaker.Closed},
-		"slow failures are slow":          {".X.XSSSSSS", breaker.Open},
-		"slow calls leave the window":     {"SSSSSSSS           ..SS", breaker.Closed},
-		"a failure sees that all is slow": {"SSSSSSSS.F", breaker.Open},
+		"nothing":                                {"", breaker.Closed},
+		"healthy":                                {"....................", breaker.Closed},
+		"five in a row":                          {"FFFFF", breaker.Open},
+		"four in a row":                          {"FFFF", breaker.Closed},
+		"five in a row after successes":          {"..........FFFFF", breaker.Open},
+		"a success ends a row":                   {"FFFF.FFFF", breaker.Closed},
+		"a refusal does not end a row":           {"FFrFrFrrF", breaker.Open},
+		"a row over more than the window":        {"F   F   F   F   F", breaker.Open},
+		"a row with a gap of a minute":           {"FFFFmF", breaker.Open},
+		"a row with a gap too long":              {"FFFFmm F", breaker.Closed},
+		"a row of long timeouts":                 {"LLLLL", breaker.Open},
+		"half of ten":                            {".F.F.F.F.F", breaker.Open},
+		"half of nine":                           {"F.F.F.F.F", breaker.Closed},
+		"less than half":                         {"..F.F.F.F.F", breaker.Closed},
+		"refusals are not calls":                 {".F.F.F.FrrrrrrF", breaker.Closed},
+		"refusals only":                          {"rrrrrrrrrrrrrrrrrrrr", breaker.Closed},
+		"half over the whole window":             {".F .F .F .F      .F", breaker.Open},
+		"half, in part out of the window":        {".F .F .F .F        .F", breaker.Closed},
+		"half, all out of the window":            {".F.F.F.F           .F", breaker.Closed},
+		"a success opens nothing":                {"F.F.F.F.F.", breaker.Closed},
+		"four in five slow":                      {"..SSSSSSSS", breaker.Open},
+		"slow, but only nine":                    {"SSSSSSSSS", breaker.Closed},
+		"less than four in five slow":            {"...SSSSSSSS", breaker.Closed},
+		"as long as slow is not slow":            {"pppppppppp", breaker.Closed},
+		"slow failures are slow":                 {".X.XSSSSSS", breaker.Open},
+		"slow calls leave the window":            {"SSSSSSSS           ..SS", breaker.Closed},
+		"slow calls have left when one fails":    {"SSSSSSSS           .........F", breaker.Closed},
+		"fast calls have left before a slow one": {".........     SSSSSSSSS      S", breaker.Open},
+		"a failure sees that all is slow":        {"SSSSSSSS.F", breaker.Open},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -291,7 +293,11 @@ func TestOneProbeAtATime(t *testing.T) {
 		second(nil)
 		require.Equal(t, breaker.Closed, w.State())
 		second(errDown)
-		w.calls("FFFF")
+		w.calls("FFF")
+		last := w.allow()
+		for range 10 {
+			last(errDown)
+		}
 		require.Equal(t, breaker.Closed, w.State())
 	})
 }
@@ -354,10 +360,11 @@ func TestStaleResults(t *testing.T) {
 				}
 				w.trip()
 				length := w.rejected()
+				time.Sleep(time.Second)
 				report()
-				require.Equal(t, length, w.rejected(), "open for as long as before")
+				require.Equal(t, length-time.Second, w.rejected(), "open for as long as before")
 
-				time.Sleep(length)
+				time.Sleep(length - time.Second)
 				probe := w.allow()
 				report()
 				require.Equal(t, breaker.HalfOpen, w.State())
@@ -498,6 +505,14 @@ func TestFreeze(t *testing.T) {
 			require.Equal(t, breaker.Closed, w.State())
 			w.trip()
 		},
+		"it hides behind a clock that was set back": func(t *testing.T, w *world) {
+			w.calls(".F.F.F.F")
+			w.froze -= time.Hour
+			w.calls(".F.F.F.F.")
+			w.froze += 50 * time.Minute
+			w.calls("F")
+			require.Equal(t, breaker.Closed, w.State())
+		},
 		"the clock is set back during a probe": func(t *testing.T, w *world) {
 			w.halfOpen()
 			w.allow()
@@ -617,7 +632,9 @@ func TestDo(t *testing.T) {
 			require.PanicsWithValue(t, "ours", func() {
 				_, _ = breaker.Do(t.Context(), w.Breaker, func(context.Context) (int, error) { panic("ours") })
 			})
-			w.calls("..")
+			w.calls(".")
+			require.Equal(t, breaker.HalfOpen, w.State(), "a panic is no success")
+			w.calls(".")
 			require.Equal(t, breaker.Closed, w.State())
 		},
 	} {

@@ -210,6 +210,12 @@ func TestDecisionsAreThoseOfTheModel(t *testing.T) {
 		r.Repeat(map[string]func(*rapid.T){
 			"call":  call,
 			"calls": func(r *rapid.T) { call(r); call(r); call(r) },
+			"down": func(*rapid.T) {
+				for n := len(m.pending); len(m.pending) < n+5 && m.wait(now()) <= 0; {
+					begin()
+					end(m.pending[len(m.pending)-1], errDown)
+				}
+			},
 			"begin": func(*rapid.T) { begin() },
 			"end": func(r *rapid.T) {
 				if len(m.pending) > 0 {

@@ -241,7 +241,9 @@ func TestTransport(t *testing.T) {
 		require.Panics(t, func() {
 			_, _ = breaker.NewTransport(w.Breaker, roundTripper(func(*http.Request) (*http.Response, error) { panic("ours") })).RoundTrip(r) //nolint:bodyclose // there is none
 		})
-		w.calls("..")
+		w.calls(".")
+		require.Equal(t, breaker.HalfOpen, w.State(), "a panic is no success")
+		w.calls(".")
 		require.Equal(t, breaker.Closed, w.State())
 	})
 }
