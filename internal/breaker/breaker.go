@@ -2,24 +2,25 @@
 // dependency's; Do calls through it, Transport does for HTTP clients.
 //
 // Guarantees. A circuit opens when, of at least 10 calls that ended in a window of ten buckets of a second, half failed or
-// four in five were slow, or when 5 failed in a row with no more than 2 minutes between two; a call that failed may open it,
-// or one that was slow if too many are, but no good one. It stays open for 15 s, then twice as long each time it opens again, ±20 %, never over
-// 2 minutes; 2 minutes closed begin at 15 s again. Then it is half open: one call at a time is a probe, 2 that succeed
-// and are not slow close it, one that fails or is slow opens it. A probe that says nothing for Timeout and 2 s no longer
-// holds the others up. What a call reports after the circuit changed is not looked at. Only the dependency's failures
-// count (Classify): neither the caller's cancellation nor a refusal of what was asked says anything about its health.
-// A sandbox that was frozen wakes with no window, and with its open circuits half open once their time has passed.
+// four in five were slow, or when 5 failed in a row with no more than 2 minutes between two. A failure opens it, or a slow
+// call when too many are; a good one does not. It stays open for 15 s, then twice as long each time it opens again up
+// to 100 s, all ±20 %, so never over 2 minutes; after 2 minutes closed it begins at 15 s again. Then it is half open: one
+// call at a time is a probe, 2 that succeed and are not slow close it, one that fails or is slow opens it. A probe that
+// says nothing for Timeout and 2 s no longer holds the others up. What a call reports after the circuit changed is not
+// looked at. Only the dependency's failures count (Classify): neither the caller's cancellation nor a refusal of what was
+// asked says anything about its health. A sandbox that was frozen wakes with no window, and with its open circuits half
+// open once their time has passed.
 //
-// Limits. Nothing is shared: each sandbox finds out for itself, by at most 5 calls in a row, and sends a probe of its own.
-// A shared state costs a read of a table where a healthy call now costs none, and is one more thing to be down; until a
-// measurement says that it saves more, there is none, and one would be another Circuit around a Breaker. A breaker ends no
-// call: deadlines are the caller's, and one that is too short counts as a timeout of the dependency. In a frozen
-// sandbox less than 10 s in all may go unnoticed, so that a call may count for up to 20 s. Traffic that is only refused
-// (4xx) neither closes nor opens a half-open circuit.
+// Limits. Nothing is shared: each sandbox finds out for itself, by 5 failures in a row at the latest, and sends a probe of
+// its own. A shared state costs a read of a table where a healthy call now costs none, and is one more thing to be down;
+// until a measurement says that it saves more, there is none, and one would be another Circuit around a Breaker. A breaker
+// ends no call: deadlines are the caller's, and one that is too short counts as a timeout of the dependency. Freezes of
+// less than 10 s together may go unnoticed, so that a call may count for up to 20 s. Traffic that is only refused (4xx)
+// neither closes nor opens a half-open circuit.
 //
 // Order. Breaker inside, retry outside: each attempt passes the breaker and counts, and ErrOpen is for good, since the
-// circuit is open for longer than a request can wait (example of Do; the AWS SDK does so when Transport is below it). A breaker around retries would count three failures as
-// one and see a call as slow because of its waits.
+// circuit is open for longer than a request can wait (example of Do; the AWS SDK does so when Transport is below it). A
+// breaker around retries would count three failures as one and see a call as slow because of its waits.
 //
 // States and windows are sony/gobreaker's, one for failures and one for slowness. Around it is what it does not have:
 // slowness, a wait that grows, one probe at a time (it lets as many in as must succeed), a lease, and a wall clock. It
@@ -190,10 +191,7 @@ func (b *Breaker) Allow(ctx context.Context) (func(error), error) {
 	}
 	told := false
 	return func(err error) {
-		outcome := b.o.Classify(err)
-		if err != nil && errors.Is(ctx.Err(), context.Canceled) {
-			outcome = Ignored
-		}
+		outcome := b.outcome(ctx, err)
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if !told && turn == b.turns {
@@ -201,6 +199,18 @@ func (b *Breaker) Allow(ctx context.Context) (func(error), error) {
 		}
 		told = true
 	}, nil
+}
+
+// outcome is Classify's with what the context knows better: that the caller hung up, and that the time was over, for
+// which clients have words of their own (http.Client's Timeout around a Transport: request canceled).
+func (b *Breaker) outcome(ctx context.Context, err error) Outcome {
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return Ignored
+	}
+	if deadline, ok := ctx.Deadline(); ok && err != nil && !time.Now().Before(deadline) {
+		err = errors.Join(err, context.DeadlineExceeded)
+	}
+	return b.o.Classify(err)
 }
 
 // enter admits a call and says in which turn, or for how long it has to wait.

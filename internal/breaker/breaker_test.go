@@ -627,6 +627,27 @@ func TestDo(t *testing.T) {
 			}
 			require.Equal(t, breaker.Open, w.State())
 		},
+		"timeouts are failures, whatever the client calls them": func(t *testing.T, w *world) {
+			for range 5 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				_, err := breaker.Do(ctx, w.Breaker, func(ctx context.Context) (int, error) {
+					<-ctx.Done()
+					return 0, errors.New("request canceled")
+				})
+				cancel()
+				require.EqualError(t, err, "request canceled")
+			}
+			require.Equal(t, breaker.Open, w.State())
+		},
+		"a refusal at the last moment is one": func(t *testing.T, w *world) {
+			for range 5 {
+				ctx, cancel := context.WithTimeout(t.Context(), slow)
+				_, err := breaker.Do(ctx, w.Breaker, func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, errRefused })
+				cancel()
+				require.Equal(t, errRefused, err)
+			}
+			require.Equal(t, breaker.Closed, w.State())
+		},
 		"a panic goes on and frees the probe": func(t *testing.T, w *world) {
 			w.halfOpen()
 			require.PanicsWithValue(t, "ours", func() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -246,6 +247,53 @@ func TestTransport(t *testing.T) {
 		w.calls(".")
 		require.Equal(t, breaker.Closed, w.State())
 	})
+}
+
+// silent is net/http's own transport to a server that takes what is sent and never answers.
+func silent() *http.Transport {
+	return &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		go func() { _, _ = io.Copy(io.Discard, theirs) }()
+		return ours, nil
+	}}
+}
+
+// A client's own Timeout is one, though a foreign transport below it tells of a request that was canceled; a caller who
+// hangs up is none.
+func TestTransportTellsTimeoutsFromCancellation(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		client  time.Duration
+		context func(context.Context) (context.Context, context.CancelFunc)
+		want    breaker.State
+	}{
+		"Timeout of the client": {time.Second, context.WithCancel, breaker.Open},
+		"deadline of the context": {0, func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, time.Second)
+		}, breaker.Open},
+		"the caller hangs up": {time.Minute, func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(time.Second, cancel)
+			return ctx, cancel
+		}, breaker.Closed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(w *world) {
+				client := &http.Client{Transport: breaker.NewTransport(w.Breaker, silent()), Timeout: c.client}
+				for range 5 {
+					ctx, cancel := c.context(w.Context())
+					r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://dependency.example", nil)
+					require.NoError(t, err)
+					_, err = client.Do(r) //nolint:bodyclose // there is none
+					require.Error(t, err)
+					require.NotErrorIs(t, err, breaker.ErrOpen)
+					cancel()
+				}
+				require.Equal(t, c.want, w.State())
+			})
+		})
+	}
 }
 
 // Breaker inside, retry outside: each attempt counts, and an open circuit ends the attempts.
