@@ -115,7 +115,7 @@ type Breaker struct {
 	o    Options
 
 	mu    sync.Mutex
-	state State
+	state State  // as the library told last; an open one is asked only when its time has passed
 	since moment // when the state began
 	turns uint64 // changes of state and probes so far: a result of an earlier turn is stale
 
@@ -152,7 +152,7 @@ func New(dependency string, o Options) *Breaker {
 	return b
 }
 
-// State is what the circuit would do with a call now.
+// State is what the circuit would do with a call now: HalfOpen once the time that it is open has passed.
 func (b *Breaker) State() State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
