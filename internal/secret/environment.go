@@ -35,11 +35,11 @@ const environmentVersion = "environment"
 // GetSecretValue is the variable's text.
 func (e Environment) GetSecretValue(_ context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
 	text, _ := e.lookup(aws.ToString(in.SecretId))
-	only := (in.VersionStage == nil || *in.VersionStage == current) && (in.VersionId == nil || *in.VersionId == environmentVersion)
+	only := (in.VersionStage == nil || *in.VersionStage == current.label()) && (in.VersionId == nil || *in.VersionId == environmentVersion)
 	if text == "" || !only {
 		return nil, &types.ResourceNotFoundException{Message: aws.String("no such variable, or no such version of it")}
 	}
 	return &secretsmanager.GetSecretValueOutput{
-		Name: in.SecretId, SecretString: &text, VersionId: aws.String(environmentVersion), VersionStages: []string{current},
+		Name: in.SecretId, SecretString: &text, VersionId: aws.String(environmentVersion), VersionStages: []string{current.label()},
 	}, nil
 }

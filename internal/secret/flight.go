@@ -19,10 +19,10 @@ type flight struct {
 func (r *Reader) begin(ctx context.Context, k key, seen *entry, waits bool) *flight {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.slots[k]
+	s := r.slot(k)
 	if s == nil {
 		s = &slot{entry: none}
-		r.slots[k] = s
+		r.slots[k.stage][k.id] = s
 	}
 	if s.entry != seen {
 		return nil
@@ -71,12 +71,12 @@ func (r *Reader) succeed(k key, s *slot, v Version, began time.Time) {
 	s.entry = &entry{version: v, fetched: began, forced: was.forced, soft: time.Duration((1 - jitter + 2*jitter*r.o.Random()) * float64(r.o.Soft)),
 		outdated: was != s.flight.from && was.version.ID == v.ID} // outdated while the call was under way, and this is the same answer
 	if k.stage == current {
-		if p := r.slots[key{k.id, previous}]; p != nil && was.version.ID != v.ID && p.entry.version.ID != was.version.ID {
+		if p := r.slot(key{k.id, previous}); p != nil && was.version.ID != v.ID && p.entry.version.ID != was.version.ID {
 			p.entry = p.entry.outdate(time.Time{})
 		}
 		return
 	}
-	if c := r.slots[key{k.id, current}]; c != nil && v.ID != "" && c.entry.version.ID == v.ID {
+	if c := r.slot(key{k.id, current}); c != nil && v.ID != "" && c.entry.version.ID == v.ID {
 		c.entry = c.entry.outdate(time.Time{})
 	}
 }
@@ -115,9 +115,11 @@ func (r *Reader) Join(ctx context.Context) {
 func (r *Reader) flights() (all []*flight) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	for _, s := range r.slots {
-		if s.flight != nil {
-			all = append(all, s.flight)
+	for _, slots := range r.slots {
+		for _, s := range slots {
+			if s.flight != nil {
+				all = append(all, s.flight)
+			}
 		}
 	}
 	return all

@@ -30,6 +30,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -45,9 +46,13 @@ import (
 
 // The staging labels that are read (AWS Secrets Manager User Guide, "What's in a Secrets Manager secret?").
 const (
-	current  = "AWSCURRENT"
-	previous = "AWSPREVIOUS"
+	current stage = iota
+	previous
 )
+
+type stage uint8
+
+func (s stage) label() string { return [...]string{"AWSCURRENT", "AWSPREVIOUS"}[s] }
 
 const (
 	negative    = 30 * time.Second       // pause after an answer that would be the same again
@@ -87,11 +92,16 @@ type Reader struct {
 	o       Options
 	backoff retry.Policy
 	mu      sync.RWMutex
-	slots   map[key]*slot
+	slots   [2]map[string]*slot // by stage and id
 }
 
 // key is what one call asks for.
-type key struct{ id, stage string }
+type key struct {
+	id    string
+	stage stage
+}
+
+func (r *Reader) slot(k key) *slot { return r.slots[k.stage][k.id] }
 
 // slot is what is known of a key. Its entry is replaced, never changed.
 type slot struct {
@@ -109,7 +119,7 @@ func NewReader(api API, o Options) *Reader {
 	}
 	o.Soft, o.Hard = cmp.Or(o.Soft, 5*time.Minute), cmp.Or(o.Hard, time.Hour)
 	o.Budget = cmp.Or(o.Budget, 800*time.Millisecond)
-	return &Reader{api: api, o: o, slots: map[key]*slot{}, backoff: retry.Policy{Base: backoffBase, Cap: backoffCap, Random: o.Random}}
+	return &Reader{api: api, o: o, slots: [2]map[string]*slot{{}, {}}, backoff: retry.Policy{Base: backoffBase, Cap: backoffCap, Random: o.Random}}
 }
 
 // Get is the current value of a secret. An error is an apperr.Unavailable, or that of the context; there is no usable
@@ -133,7 +143,8 @@ func (r *Reader) Current(ctx context.Context, id string) (Version, error) {
 
 // Both is the current version of a secret and the one before, for those who verify what was made with either while a
 // rotation is under way. A secret that was never rotated has no version before: then prev is the zero Version. Each is
-// remembered by itself. A current version that turns out to have been replaced makes the other be read anew.
+// remembered by itself. Where one shows that the other was replaced, that is read anew; while this fails, both may be the
+// same version.
 func (r *Reader) Both(ctx context.Context, id string) (cur, prev Version, err error) {
 	for again := false; ; again = true {
 		c, err := r.get(ctx, key{id, current})
@@ -156,7 +167,7 @@ func (r *Reader) Both(ctx context.Context, id string) (cur, prev Version, err er
 func (r *Reader) Invalidate(id, versionID string) (forced bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.slots[key{id, current}]
+	s := r.slot(key{id, current})
 	if s == nil || versionID == "" || s.entry.version.ID != versionID {
 		return false
 	}
@@ -173,10 +184,12 @@ func (r *Reader) get(ctx context.Context, k key) (*entry, error) {
 	for {
 		e := r.load(k)
 		now := r.o.Now() // after the entry was loaded: it cannot come from the future
-		if e.fresh(now) && e.usable(now, r.o.Hard) {
+		old, known := age(now, e.fetched)
+		usable := known && old < r.o.Hard
+		if usable && old < e.soft && !e.outdated {
 			return e, nil
 		}
-		usable, due := e.usable(now, r.o.Hard), e.due(now)
+		due := e.due(now)
 		switch {
 		case usable && !due:
 			return e, nil
@@ -202,7 +215,8 @@ func (r *Reader) get(ctx context.Context, k key) (*entry, error) {
 			continue // its answer does not count, or may be of a time before e was outdated
 		}
 		e = r.load(k)
-		if now = r.o.Now(); e.usable(now, r.o.Hard) {
+		now = r.o.Now()
+		if old, known = age(now, e.fetched); known && old < r.o.Hard {
 			return e, nil
 		}
 		return nil, e.refusal(now)
@@ -215,7 +229,7 @@ var none = &entry{}
 func (r *Reader) load(k key) *entry {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if s := r.slots[k]; s != nil {
+	if s := r.slot(k); s != nil {
 		return s.entry
 	}
 	return none
@@ -259,10 +273,10 @@ func (r *Reader) call(ctx context.Context, k key) (v Version, err error) {
 			err = errPanic
 		}
 		if err != nil {
-			v, err = Version{}, fmt.Errorf("secret: read %s of %s: %w", k.stage, k.id, err)
+			v, err = Version{}, fmt.Errorf("secret: read %s of %s: %w", k.stage.label(), k.id, err)
 		}
 	}()
-	out, err := r.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &k.id, VersionStage: &k.stage})
+	out, err := r.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &k.id, VersionStage: aws.String(k.stage.label())})
 	var undecoded *smithy.DeserializationError
 	switch {
 	case errors.As(err, &undecoded):
@@ -276,10 +290,13 @@ func (r *Reader) call(ctx context.Context, k key) (v Version, err error) {
 }
 
 // age is how long ago a reading of the clock was, by the clock that says more. It is not known of a reading that lies in
-// the future.
+// the future. The zero time is as long ago as can be.
 func age(now, then time.Time) (d time.Duration, known bool) {
-	wall := now.Round(0).Sub(then.Round(0))
-	return max(wall, now.Sub(then)), wall >= 0
+	if then.IsZero() {
+		return math.MaxInt64, true
+	}
+	wall := time.Duration(now.UnixNano() - then.UnixNano())
+	return max(wall, now.Sub(then)), wall >= 0 // Sub goes by the monotonic clock, where there is one
 }
 
 // entry is the last answer and what came of the calls since.
@@ -295,16 +312,6 @@ type entry struct {
 
 	outdated bool      // another answer is known to be due, or asked for: Get waits for it
 	forced   time.Time // when Invalidate asked last
-}
-
-func (e *entry) fresh(now time.Time) bool {
-	d, known := age(now, e.fetched)
-	return known && d < e.soft && !e.outdated
-}
-
-func (e *entry) usable(now time.Time, hard time.Duration) bool {
-	d, known := age(now, e.fetched)
-	return known && d < hard
 }
 
 // due tells whether a call may be made.
