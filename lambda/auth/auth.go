@@ -93,12 +93,28 @@ func New(d Deps) (lambda.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rest.New(f, a.handlers(), rest.Deps{
+	handler, err := rest.New(f, a.handlers(), rest.Deps{
 		Limiter: limiter, Revoked: d.Tables.RevokedTokens, Account: account, Origins: d.Values.Origins, Log: d.Log, Now: d.Now,
 		Hash: func(ctx context.Context, text string) (string, error) {
 			return cipher.BlindIndex(ctx, "caller", text)
 		},
 	})
+	if err != nil {
+		return nil, err
+	}
+	return joined{handler, secrets}, nil
+}
+
+// joined is a handler whose invocations end together with the calls that renew the secrets they found old: nothing is in
+// flight when the sandbox is frozen.
+type joined struct {
+	lambda.Handler
+	secrets *secret.Reader
+}
+
+func (j joined) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	defer j.secrets.Join(ctx)
+	return j.Handler.Invoke(ctx, payload)
 }
 
 func (a *api) handlers() map[string]rest.Handler {

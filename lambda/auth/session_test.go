@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -202,6 +203,27 @@ func TestNothingIsRotatedWithoutASigningKey(t *testing.T) {
 	w.vault.err = nil
 	w.now = w.now.Add(time.Minute)
 	w.refresh(t, p.RefreshToken)
+}
+
+// A signing key that has got old is renewed by the request that uses it, and not beyond that request.
+func TestARenewalOfTheSigningKeyEndsWithItsRequest(t *testing.T) {
+	t.Parallel()
+	for name, slow := range map[string]time.Duration{"in_time": 100 * time.Millisecond, "too_slow": time.Second} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w, p := signedIn(t)
+				w.now = w.now.Add(10 * time.Minute)
+				w.vault.slow = slow
+				calls, began := w.vault.calls, time.Now()
+				w.refresh(t, p.RefreshToken)
+				require.Equal(t, min(slow, 225*time.Millisecond), time.Since(began))
+				require.Equal(t, calls+1, w.vault.calls)
+				synctest.Wait()
+				require.Equal(t, w.vault.calls, w.vault.ended)
+			})
+		})
+	}
 }
 
 func TestLoginFailsClosed(t *testing.T) {

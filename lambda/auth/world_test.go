@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -109,15 +110,24 @@ type vault struct {
 	mu    sync.Mutex
 	value string
 	err   error
+	slow  time.Duration // how long an answer takes
 	calls int
+	ended int
 }
 
-func (v *vault) GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
+func (v *vault) GetSecretValue(ctx context.Context, _ *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
+	v.mu.Lock()
+	v.calls++
+	v.mu.Unlock()
+	select {
+	case <-ctx.Done():
+	case <-time.After(v.slow):
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.calls++
-	if v.err != nil {
-		return nil, v.err
+	v.ended++
+	if err := cmp.Or(v.err, ctx.Err()); err != nil {
+		return nil, err
 	}
 	if v.value == "" {
 		return nil, &smtypes.ResourceNotFoundException{}
@@ -328,7 +338,7 @@ func newWorldWith(t testing.TB, o options) *world {
 	w.kms = kmsmem.New(v.Key("pii"), map[string]string{"app": "expenzez", "env": v.Environment, "purpose": "pii"})
 	_, err := token.Provision(t.Context(), w.vault, "jwt", store.NewTable(w.mem, "signing-keys"), start)
 	require.NoError(t, err)
-	w.vault.calls = 0
+	w.vault.calls, w.vault.ended = 0, 0
 	w.sandbox(t, v, o)
 	return w
 }
