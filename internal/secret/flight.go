@@ -2,6 +2,7 @@ package secret
 
 import (
 	"context"
+	"maps"
 	"time"
 )
 
@@ -21,10 +22,13 @@ func (r *Reader) begin(ctx context.Context, k key, seen *entry, waits bool) *fli
 	defer r.mu.Unlock()
 	s := r.slot(k)
 	if s == nil {
-		s = &slot{entry: none}
-		r.slots[k.stage][k.id] = s
+		s = &slot{}
+		s.entry.Store(none)
+		all := maps.Clone(*r.slots[k.stage].Load())
+		all[k.id] = s
+		r.slots[k.stage].Store(&all)
 	}
-	if s.entry != seen {
+	if s.entry.Load() != seen {
 		return nil
 	}
 	if s.flight == nil {
@@ -65,33 +69,35 @@ func (r *Reader) fly(ctx context.Context, k key, s *slot) {
 	close(f.done)
 }
 
-// succeed is under r.mu.
+// succeed is under r.mu. Each stage may show that the other is not what it was: the version before is the one that was
+// current, and never the one that is.
 func (r *Reader) succeed(k key, s *slot, v Version, began time.Time) {
-	was := s.entry
-	s.entry = &entry{version: v, fetched: began, forced: was.forced, soft: time.Duration((1 - jitter + 2*jitter*r.o.Random()) * float64(r.o.Soft)),
-		outdated: was != s.flight.from && was.version.ID == v.ID} // outdated while the call was under way, and this is the same answer
-	if k.stage == current {
-		if p := r.slot(key{k.id, previous}); p != nil && was.version.ID != v.ID && p.entry.version.ID != was.version.ID {
-			p.entry = p.entry.outdate(time.Time{})
-		}
+	was := s.entry.Load()
+	s.entry.Store(&entry{version: v, fetched: began, forced: was.forced, soft: time.Duration((1 - jitter + 2*jitter*r.o.Random()) * float64(r.o.Soft)),
+		outdated: was != s.flight.from && was.version.ID == v.ID}) // outdated while the call was under way, and this is the same answer
+	other := r.slot(key{k.id, 1 - k.stage})
+	if other == nil {
 		return
 	}
-	if c := r.slot(key{k.id, current}); c != nil && v.ID != "" && c.entry.version.ID == v.ID {
-		c.entry = c.entry.outdate(time.Time{})
+	o := other.entry.Load()
+	replaced := k.stage == current && v.ID != was.version.ID && o.version.ID != was.version.ID || k.stage == previous && v.ID != "" && o.version.ID == v.ID
+	if replaced {
+		other.entry.Store(o.outdate(time.Time{}))
 	}
 }
 
 // fail is under r.mu. What was outdated is given from now on as something old is: whoever asks does not wait each time.
 func (r *Reader) fail(s *slot, err error) {
-	e := *s.entry
+	was := s.entry.Load()
+	e := *was
 	e.failed, e.tried, e.failures = err, r.o.Now(), e.failures+1
 	if e.pause = negative; !permanent(err) {
 		e.pause = r.backoff.Wait(e.failures)
 	}
-	if e.outdated && s.entry == s.flight.from {
+	if e.outdated && was == s.flight.from {
 		e.outdated, e.soft = false, 0
 	}
-	s.entry = &e
+	s.entry.Store(&e)
 }
 
 // Join is for the end of an invocation: it waits until no call is in flight, at most 250 ms and not up to the deadline of
@@ -113,10 +119,10 @@ func (r *Reader) Join(ctx context.Context) {
 }
 
 func (r *Reader) flights() (all []*flight) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	for _, slots := range r.slots {
-		for _, s := range slots {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.slots {
+		for _, s := range *r.slots[i].Load() {
 			if s.flight != nil {
 				all = append(all, s.flight)
 			}

@@ -33,6 +33,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -91,8 +92,8 @@ type Reader struct {
 	api     API
 	o       Options
 	backoff retry.Policy
-	mu      sync.RWMutex
-	slots   [2]map[string]*slot // by stage and id
+	slots   [2]atomic.Pointer[map[string]*slot] // by stage and id; the maps are replaced, never changed
+	mu      sync.Mutex                          // whoever replaces a map, an entry or a flight
 }
 
 // key is what one call asks for.
@@ -101,11 +102,11 @@ type key struct {
 	stage stage
 }
 
-func (r *Reader) slot(k key) *slot { return r.slots[k.stage][k.id] }
+func (r *Reader) slot(k key) *slot { return (*r.slots[k.stage].Load())[k.id] }
 
 // slot is what is known of a key. Its entry is replaced, never changed.
 type slot struct {
-	entry  *entry
+	entry  atomic.Pointer[entry]
 	flight *flight // nil: no call is in flight
 }
 
@@ -119,7 +120,11 @@ func NewReader(api API, o Options) *Reader {
 	}
 	o.Soft, o.Hard = cmp.Or(o.Soft, 5*time.Minute), cmp.Or(o.Hard, time.Hour)
 	o.Budget = cmp.Or(o.Budget, 800*time.Millisecond)
-	return &Reader{api: api, o: o, slots: [2]map[string]*slot{{}, {}}, backoff: retry.Policy{Base: backoffBase, Cap: backoffCap, Random: o.Random}}
+	r := &Reader{api: api, o: o, backoff: retry.Policy{Base: backoffBase, Cap: backoffCap, Random: o.Random}}
+	for i := range r.slots {
+		r.slots[i].Store(&map[string]*slot{})
+	}
+	return r
 }
 
 // Get is the current value of a secret. An error is an apperr.Unavailable, or that of the context; there is no usable
@@ -168,14 +173,14 @@ func (r *Reader) Invalidate(id, versionID string) (forced bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.slot(key{id, current})
-	if s == nil || versionID == "" || s.entry.version.ID != versionID {
+	if s == nil || versionID == "" || s.entry.Load().version.ID != versionID {
 		return false
 	}
-	now := r.o.Now()
-	if d, known := age(now, s.entry.forced); known && d < forcePause {
+	e, now := s.entry.Load(), r.o.Now()
+	if d, known := age(now, e.forced); known && d < forcePause {
 		return false
 	}
-	s.entry = s.entry.outdate(now)
+	s.entry.Store(e.outdate(now))
 	return true
 }
 
@@ -227,10 +232,8 @@ func (r *Reader) get(ctx context.Context, k key) (*entry, error) {
 var none = &entry{}
 
 func (r *Reader) load(k key) *entry {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
 	if s := r.slot(k); s != nil {
-		return s.entry
+		return s.entry.Load()
 	}
 	return none
 }
