@@ -12,7 +12,17 @@ type flight struct {
 	done      chan struct{} // closed when the slot has its answer
 	cancel    context.CancelFunc
 	waiters   int  // callers that need its answer; under Reader.mu
-	abandoned bool // Join ended it; written before done is closed
+	abandoned bool // Join ended it; not written once done is closed
+}
+
+// ended tells whether the slot has its answer; under Reader.mu that does not change.
+func (f *flight) ended() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // begin begins a call, or takes part in the one in flight. It is nil when the entry that the caller saw is not the present
@@ -135,7 +145,7 @@ func (r *Reader) abandon(flights []*flight) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, f := range flights {
-		if f.waiters == 0 {
+		if f.waiters == 0 && !f.ended() {
 			f.abandoned = true
 			f.cancel()
 		}
