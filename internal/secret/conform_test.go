@@ -3,6 +3,7 @@ package secret_test
 import (
 	"context"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/expenzez/aws-backend/internal/fault"
+	local "github.com/expenzez/aws-backend/internal/local/aws"
 	"github.com/expenzez/aws-backend/internal/local/moto"
 	"github.com/expenzez/aws-backend/internal/secret"
 	"github.com/expenzez/aws-backend/internal/secret/secretmem"
@@ -123,10 +125,10 @@ func memory() site {
 }
 
 // onEmulator is the real client over HTTP. It does not try again by itself, so that each fault is one of a call.
-func onEmulator() site {
+func onEmulator(url, id, key string) site {
 	config := func(transport aws.HTTPClient) aws.Config {
-		return aws.Config{Region: "eu-west-2", BaseEndpoint: &emulator, HTTPClient: transport, Retryer: func() aws.Retryer { return aws.NopRetryer{} },
-			Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
+		return aws.Config{Region: "eu-west-2", BaseEndpoint: &url, HTTPClient: transport, Retryer: func() aws.Retryer { return aws.NopRetryer{} },
+			Credentials: credentials.NewStaticCredentialsProvider(id, key, "")}
 	}
 	return site{sm.NewFromConfig(config(nil)), func() (secret.API, wire) {
 		transport := fault.NewTransport(nil, nil)
@@ -141,7 +143,18 @@ func TestConformanceOnMemory(t *testing.T) {
 
 func TestConformanceOnTheEmulator(t *testing.T) {
 	t.Parallel()
-	conform(t, onEmulator())
+	conform(t, onEmulator(emulator, "test", "test"))
+}
+
+// The local cloud is what a function meets on a developer's machine: it mends what the emulator gets wrong of labels.
+func TestConformanceOnTheLocalCloud(t *testing.T) {
+	t.Parallel()
+	front, err := local.New(local.Config{Backend: emulator, Account: "111122223333", Region: "eu-west-2"})
+	require.NoError(t, err)
+	server := httptest.NewServer(front)
+	t.Cleanup(func() { server.Close(); require.NoError(t, front.Close()) })
+	id, key := front.AdminCredentials()
+	conform(t, onEmulator(server.URL, id, key))
 }
 
 // conform holds a site to what this package promises.
@@ -325,7 +338,7 @@ func conformOneCall(t *testing.T, s site) {
 			t.Parallel()
 			b := s.with(t, hidden)
 			b.wire.Follow(fault.At(0, fault.Fault{Kind: kind}))
-			b.fails(t)
+			_ = b.fails(t)
 			b.clock.Jump(time.Second)
 			b.reads(t, hidden, "")
 			b.clock.Jump(10 * time.Minute)
@@ -358,7 +371,7 @@ func conformAllCalls(t *testing.T, s site) {
 			}
 			b.clock.Jump(5 * time.Minute)
 			for range 3 {
-				b.fails(t)
+				_ = b.fails(t)
 			}
 			b.wire.Follow(nil)
 			b.clock.Jump(5 * time.Second)

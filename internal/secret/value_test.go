@@ -73,7 +73,7 @@ func TestNoVerbShowsAValue(t *testing.T) {
 			hides(t, name+" "+verb, fmt.Sprintf(verb, x))
 		}
 		hides(t, name, fmt.Sprint(x)+fmt.Sprintln(x))
-		hides(t, name, fmt.Errorf("x: %v %w", x, fmt.Errorf("%s", x)).Error()) //nolint:errorlint // not an error
+		hides(t, name, fmt.Errorf("x: %v %w", x, fmt.Errorf("%s", x)).Error())
 		hides(t, name, errors.Join(fmt.Errorf("%q", x), io.EOF).Error())
 	}
 }

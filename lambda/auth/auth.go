@@ -112,6 +112,7 @@ type joined struct {
 	secrets *secret.Reader
 }
 
+// Invoke is the handler's.
 func (j joined) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	defer j.secrets.Join(ctx)
 	return j.Handler.Invoke(ctx, payload)
