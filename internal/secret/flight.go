@@ -90,7 +90,10 @@ func (r *Reader) succeed(k key, s *slot, v Version, began time.Time) {
 		return
 	}
 	o := other.entry.Load()
-	replaced := k.stage == current && v.ID != was.version.ID && o.version.ID != was.version.ID || k.stage == previous && v.ID != "" && o.version.ID == v.ID
+	replaced := v.ID != "" && o.version.ID == v.ID
+	if k.stage == current {
+		replaced = v.ID != was.version.ID && o.version.ID != was.version.ID
+	}
 	if replaced {
 		other.entry.Store(o.outdate(time.Time{}))
 	}
