@@ -103,9 +103,15 @@ func TestKeysArePinned(t *testing.T) {
 	for _, x := range b.Keys {
 		got = append(got, "key "+x.Key)
 	}
+	for _, x := range b.Queues {
+		got = append(got, "queue "+x.Key)
+	}
 	for _, s := range b.Services {
 		for _, f := range s.Functions {
 			got = append(got, "function "+s.Key+"/"+f.Key)
+			for _, x := range f.Schedules {
+				got = append(got, "schedule "+f.Key+"/"+x.Key)
+			}
 		}
 	}
 	slices.Sort(got)

@@ -38,6 +38,7 @@ type Values struct {
 	LimiterBudget  time.Duration // 0: not told
 	UserPool       string
 	UserPoolClient string
+	EmailFrom      string            // the address that email is sent from; empty where the function sends none
 	names          map[string]string // by variable
 }
 
@@ -49,6 +50,9 @@ func (v Values) Secret(key string) string { return v.names[service.SecretVariabl
 
 // Key is the ARN of a KMS key.
 func (v Values) Key(key string) string { return v.names[service.KeyVariable(key)] }
+
+// Queue is the URL of a queue that the function sends to; empty for any other queue.
+func (v Values) Queue(key string) string { return v.names[service.QueueVariable(key)] }
 
 // Read takes what function f needs from lookup (os.LookupEnv, or a map in tests). The error names every variable that
 // is missing, empty or not understood; a function that gets one does not start.
@@ -71,6 +75,7 @@ func Read(f service.Function, lookup func(string) (string, bool)) (Values, error
 		}
 	}
 	v.UserPool, v.UserPoolClient = v.names[service.UserPoolVariable], v.names[service.UserPoolClientVariable]
+	v.EmailFrom = v.names[service.EmailVariable]
 	v.LimiterBudget = r.milliseconds(LimiterBudgetVariable)
 	if len(r.problems) > 0 {
 		return Values{}, fmt.Errorf("%s cannot start, its environment is not as deployed: %w", f.Key, errors.Join(r.problems...))

@@ -115,3 +115,21 @@ func TestReadAsksOnlyForWhatTheFunctionNeeds(t *testing.T) {
 	require.Empty(t, v.Origins, "empty means none")
 	require.Equal(t, 250*time.Millisecond, v.LimiterBudget)
 }
+
+// A function that sends is told where to, and only that: what it consumes is read by Lambda.
+func TestReadTakesWhereToSend(t *testing.T) {
+	t.Parallel()
+	f := service.Function{Key: "sender", Sends: []string{"push-jobs"}, Queues: []string{"mail-jobs"}, Emails: "Says hello."}
+	told := map[string]string{"EXPENZEZ_ENVIRONMENT": "dev", "QUEUE_URL_PUSH_JOBS": "https://queue", "EMAIL_FROM": "hello@expenzez.example"}
+	v, err := environ.Read(f, lookup(told))
+	require.NoError(t, err)
+	require.Equal(t, "https://queue", v.Queue("push-jobs"))
+	require.Empty(t, v.Queue("mail-jobs"))
+	require.Equal(t, "hello@expenzez.example", v.EmailFrom)
+
+	_, err = environ.Read(f, lookup(map[string]string{"EXPENZEZ_ENVIRONMENT": "dev"}))
+	require.ErrorContains(t, err, "QUEUE_URL_PUSH_JOBS is missing")
+	require.ErrorContains(t, err, "EMAIL_FROM is missing")
+	_, err = environ.Read(service.Function{Key: "silent"}, lookup(map[string]string{"EXPENZEZ_ENVIRONMENT": "dev"}))
+	require.NoError(t, err)
+}

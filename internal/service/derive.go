@@ -15,12 +15,18 @@ const (
 	KindSecret   Kind = "secret"
 	KindKey      Kind = "key"
 	KindUserPool Kind = "user-pool"
+	KindQueue    Kind = "queue"
+	KindStream   Kind = "stream"   // of the table of that name
+	KindFailures Kind = "failures" // the queue of what the function of that name failed for good
+	KindEmail    Kind = "email"    // the environment's one sender
+	KindPush     Kind = "push"     // devices that are registered with the environment's push applications
+	KindAny      Kind = "any"      // every resource: the action knows no narrower one
 )
 
 // Resource is a symbolic resource: the stacks bind it to an ARN.
 type Resource struct {
 	Kind  Kind
-	Name  string // of the table, secret or key; empty for the user pool
+	Name  string // of the table, secret, key, queue or function; empty for the other kinds
 	Index string // of an index
 }
 
@@ -35,9 +41,13 @@ type Statement struct {
 // Source: AWS KMS Developer Guide, "Data keys".
 var keyActions = []string{"kms:Decrypt", "kms:GenerateDataKey"}
 
-// Statements derives what a function's role may do, sorted by resource. What every function needs for its own
-// log group and traces is the component's business and not listed.
-func Statements(f Function) []Statement {
+// Statements derives what a function's role may do, sorted by resource: what the function calls, and what Lambda does
+// in its name to read what invokes it. What every function needs for its own log group and traces is the component's
+// business and not listed.
+func Statements(f Function) []Statement { return merged(append(calls(f), polls(f)...)) }
+
+// calls are the statements of what the function itself does.
+func calls(f Function) []Statement {
 	var all []Statement
 	for _, a := range f.Tables {
 		kind := KindTable
@@ -55,7 +65,7 @@ func Statements(f Function) []Statement {
 	if len(f.UserPool) > 0 {
 		all = append(all, Statement{Resource: Resource{Kind: KindUserPool}, Actions: prefixed("cognito-idp", f.UserPool)})
 	}
-	return merged(all)
+	return append(all, sends(f)...)
 }
 
 // merged joins the statements of one resource into one and sorts by resource.
@@ -90,7 +100,7 @@ func (r Resource) String() string {
 // Services lists the AWS services that a function calls, sorted: what an endpoint is needed for in a private network.
 func Services(f Function) []string {
 	var all []string
-	for _, s := range Statements(f) {
+	for _, s := range calls(f) {
 		for _, a := range s.Actions {
 			all = append(all, a[:strings.IndexByte(a, ':')])
 		}
@@ -121,6 +131,10 @@ func Environment(f Function) []Variable {
 		case KindUserPool:
 			all = append(all, Variable{Name: UserPoolVariable, Resource: r},
 				Variable{Name: UserPoolClientVariable, Resource: r, Client: true})
+		case KindQueue:
+			all = append(all, Variable{Name: QueueVariable(r.Name), Resource: r})
+		case KindEmail:
+			all = append(all, Variable{Name: EmailVariable, Resource: r})
 		}
 	}
 	for _, l := range Limits(f) {
@@ -130,10 +144,10 @@ func Environment(f Function) []Variable {
 	return all
 }
 
-// resources lists what a function names, an index through its table, without repetition.
+// resources lists what a function calls, an index through its table, without repetition.
 func resources(f Function) []Resource {
 	var all []Resource
-	for _, s := range Statements(f) {
+	for _, s := range merged(calls(f)) {
 		r := s.Resource
 		if r.Kind == KindIndex {
 			r = Resource{Kind: KindTable, Name: r.Name}
@@ -167,6 +181,7 @@ const (
 	IssuerVariable         = "TOKEN_ISSUER"
 	UserPoolVariable       = "USER_POOL_ID"
 	UserPoolClientVariable = "USER_POOL_CLIENT_ID"
+	EmailVariable          = "EMAIL_FROM"
 )
 
 // TableVariable names the variable that holds a table's physical name.
@@ -177,6 +192,9 @@ func SecretVariable(key string) string { return "SECRET_ARN_" + upper(key) }
 
 // KeyVariable names the variable that holds a KMS key's ARN.
 func KeyVariable(key string) string { return "KEY_ARN_" + upper(key) }
+
+// QueueVariable names the variable that holds the URL of a queue that the function sends to.
+func QueueVariable(key string) string { return "QUEUE_URL_" + upper(key) }
 
 // LimitVariable names the variable that holds a limit's numbers as limit/seconds, for example 5/300.
 func LimitVariable(l Limit) string { return "LIMIT_" + upper(string(l)) }

@@ -37,7 +37,8 @@ func AccessDocument(b Backend) string {
 
 Derived from the declaration; compared with it, and with the policies that the engine registers, on every test run.
 Not covered here: what every function may do for itself (write to its own log group, send its own traces, use the
-tables' encryption key through DynamoDB and the secrets' key through Secrets Manager), and the identity that deploys.
+keys of tables, secrets and queues through DynamoDB, Secrets Manager and SQS), what a schedule's role may do (invoke its
+function, keep what failed), and the identity that deploys.
 
 ## Routes
 
@@ -49,13 +50,18 @@ tables' encryption key through DynamoDB and the secrets' key through Secrets Man
 			fmt.Fprintf(&w, "| %s | `%s %s` | %s | %s | %s |\n", r.ID, r.Method, r.Path, callerText(r), limitText(r), f.Key)
 		}
 	}
-	w.WriteString("\nThe gateway throttles all callers together; the caller limit is enforced by the function, per subject and route.\n\n## Access\n")
+	w.WriteString("\nThe gateway throttles all callers together; the caller limit is enforced by the function, per subject and route.\n")
+	w.WriteString(triggersText(b))
+	w.WriteString("\n## Access\n")
 	for _, f := range b.Functions() {
 		fmt.Fprintf(&w, "\n### %s\n\n%s", f.Key, f.Does)
-		if f.Internet != "" {
+		switch services := Services(f); {
+		case f.Internet != "":
 			fmt.Fprintf(&w, " It reaches the internet: %s", f.Internet)
-		} else {
-			fmt.Fprintf(&w, " It reaches no network but %s.", strings.Join(Services(f), ", "))
+		case len(services) == 0:
+			w.WriteString(" It reaches no network.")
+		default:
+			fmt.Fprintf(&w, " It reaches no network but %s.", strings.Join(services, ", "))
 		}
 		w.WriteString("\n\n| resource | actions | reason |\n| --- | --- | --- |\n")
 		for _, s := range Statements(f) {

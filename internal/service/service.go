@@ -4,11 +4,12 @@
 // the infrastructure program and the Lambda functions read the same declaration.
 package service
 
-// Backend is everything that is declared: the tables, secrets and keys that exist, and the services that use them.
+// Backend is everything that is declared: the tables, secrets, keys and queues that exist, and the services that use them.
 type Backend struct {
 	Tables   []Table
 	Secrets  []Secret
 	Keys     []Key
+	Queues   []Queue
 	Services []Service
 }
 
@@ -19,28 +20,58 @@ type Service struct {
 	Functions []Function
 }
 
-// Function is one Lambda function. Its role may do exactly what its Tables, Secrets, Keys and UserPool say.
+// Function is one Lambda function. Exactly one of Authorizes, Routes, Queues, Streams and Schedules says what invokes
+// it: its handler gets one kind of event. Its role may do exactly what the other fields say, and read what invokes it.
 type Function struct {
 	Key        string
 	Does       string
 	Size       Size
-	Authorizes bool // it is the API's token authorizer; it then has no routes
+	Authorizes bool // it is the API's token authorizer
 	Routes     []Route
+	Queues     []string // consumed; no other function consumes them
+	Streams    []Stream
+	Schedules  []Schedule
 	Tables     []Access
 	Secrets    []string // read only
 	Keys       []string // direct encryption and decryption of data keys, with encryption context
 	UserPool   []string // exact cognito-idp actions on the user pool
+	Sends      []string // queues that it sends to
+	Emails     string   // why it sends email, from the environment's one address; empty: it sends none
+	Pushes     string   // why it sends push notifications; empty: it sends none
 	Internet   string   // why it must reach the internet; empty: it reaches only the AWS services it uses
 }
 
-// Size is a class of function that profiles map to memory, timeout and concurrency.
+// Size is a class of function that profiles map to memory, timeout, batch and concurrency.
 type Size string
 
 // The sizes of functions.
 const (
 	SizeAuthorizer Size = "authorizer" // on the path of every request; small and fast
 	SizeAPI        Size = "api"        // one request, a few AWS calls
+	SizeQueue      Size = "queue"      // a batch of messages, a few AWS calls each
+	SizeStream     Size = "stream"     // a batch of records, in the order of their items
+	SizeSchedule   Size = "schedule"   // one long run
 )
+
+// Queue carries messages from the functions that send to it to the one that consumes it, at least once and in no order.
+// How long a message that was received is kept from others follows from its consumer's size.
+type Queue struct {
+	Key  string
+	Does string
+}
+
+// Stream is the changes of a table's items, with the items before and after, as what invokes a function.
+type Stream struct {
+	Table   string
+	Filters []string // event patterns as JSON of which a record has to match one; none: every record
+}
+
+// Schedule invokes a function at times, with ScheduleInput of its key.
+type Schedule struct {
+	Key  string
+	Does string
+	When string // rate(1 hour), or cron(0 3 * * ? *): minute hour day month weekday year, in UTC
+}
 
 // Access is the exact set of DynamoDB item actions on one table, or on one index of it when Index is set.
 // Reason is needed when the table belongs to another concern than the function's own.

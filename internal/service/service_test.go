@@ -52,7 +52,7 @@ func TestValidateNamesEveryFault(t *testing.T) {
 		"service_empty":          {func(b *service.Backend) { b.Services = append(b.Services, service.Service{Key: "idle"}) }, "service idle: has no function"},
 		"function_twice":         {func(b *service.Backend) { api(b).Key = "guard" }, "function guard: declared twice"},
 		"no_size":                {func(b *service.Backend) { api(b).Size = "" }, "function shop-api: has no size"},
-		"authorizer_with_routes": {func(b *service.Backend) { api(b).Authorizes = true }, "either authorizes or has routes"},
+		"authorizer_with_routes": {func(b *service.Backend) { api(b).Authorizes = true }, "its handler gets one kind of event"},
 		"two_authorizers":        {func(b *service.Backend) { api(b).Authorizes = true }, "2 functions authorize"},
 		"no_authorizer":          {func(b *service.Backend) { b.Services[0].Functions = b.Services[0].Functions[1:] }, "no function authorizes"},
 		"unknown_table":          {func(b *service.Backend) { api(b).Tables[0].Table = "ghosts" }, "table ghosts: is not declared"},

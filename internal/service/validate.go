@@ -35,6 +35,9 @@ func Validate(b Backend) error {
 	for _, k := range b.Keys {
 		v.key("key", k.Key)
 	}
+	for _, q := range b.Queues {
+		v.queue(b, q)
+	}
 	for _, s := range b.Services {
 		v.key("service", s.Key)
 		if len(s.Functions) == 0 {
@@ -44,6 +47,7 @@ func Validate(b Backend) error {
 			v.function(f)
 		}
 	}
+	v.triggers(b)
 	if v.authorizers > 1 {
 		v.problem("backend: %d functions authorize; an API has one authorizer", v.authorizers)
 	}
@@ -134,9 +138,7 @@ func (v *checker) function(f Function) {
 	if f.Authorizes {
 		v.authorizers++
 	}
-	if f.Authorizes == (len(f.Routes) > 0) {
-		v.problem("function %s: either authorizes or has routes", f.Key)
-	}
+	v.trigger(f)
 	v.accesses(f)
 	v.references(f, "secret", f.Secrets)
 	v.references(f, "key", f.Keys)
