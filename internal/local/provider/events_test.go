@@ -60,7 +60,10 @@ func TestQueueLives(t *testing.T) {
 	t.Parallel()
 	c, s, behind := live(t)
 	key := c.mustCreate(typeKmsKey, "key", bag{})
-	dead := c.mustCreate(typeQueue, "dead", bag{"name": text("lives-dlq"), "messageRetentionSeconds": number(1209600)})
+	deadIn := bag{"name": text("lives-dlq"), "messageRetentionSeconds": number(1209600),
+		"redriveAllowPolicy": text(`{"redrivePermission":"byQueue","sourceQueueArns":["arn:aws:sqs:eu-central-1:210987654321:lives"]}`)}
+	dead := c.mustCreate(typeQueue, "dead", deadIn)
+	c.steady(dead, deadIn)
 	require.Equal(t, "arn:aws:sqs:eu-central-1:210987654321:lives-dlq", getText(dead.out, "arn"))
 	require.Equal(t, "https://sqs.eu-central-1.amazonaws.com/210987654321/lives-dlq", dead.id)
 	redrivePolicy := text(`{"deadLetterTargetArn":"arn:aws:sqs:eu-central-1:210987654321:lives-dlq","maxReceiveCount":5}`)

@@ -214,6 +214,9 @@ func readQueue(o *op) (bag, bool, error) {
 			set(out, key, text(value))
 		}
 	}
+	if policy := getText(o.old, "redriveAllowPolicy"); policy != "" { // the emulator takes it and does not keep it
+		set(out, "redriveAllowPolicy", text(policy))
+	}
 	if has(o.old, "policy") { // a QueuePolicy may hold it: that is no change of this resource
 		set(out, "policy", text(live["Policy"]))
 	}
