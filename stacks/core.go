@@ -1,18 +1,22 @@
 package stacks
 
 import (
+	"slices"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/expenzez/aws-backend/components"
 	"github.com/expenzez/aws-backend/internal/service"
 )
 
-// Core is the stack of what has state and outlives any function: keys, secrets, tables and the user pool.
+// Core is the stack of what has state and outlives any function: keys, secrets, tables, queues and the user pool. A queue
+// is here because the service that sends to it and the one that consumes it are two, and each may do both.
 type Core struct {
 	pulumi.ResourceState
 	Keys     map[string]*components.EncryptionKey // by purpose or declared key; several may be the same key
 	Secrets  *components.SecretsStore
 	Tables   map[string]*components.EncryptedTable // by declared key
+	Queues   map[string]*components.Queue          // by declared key
 	UserPool *components.UserPool
 }
 
@@ -21,10 +25,11 @@ const (
 	purposeData    = "data"    // tables
 	purposeSecrets = "secrets" // Secrets Manager
 	purposeLogs    = "logs"    // log groups and the environment of functions
+	purposeQueues  = "queues"  // queues, where there are any
 )
 
 func newCore(e *environment) (*Core, error) {
-	core := &Core{Keys: map[string]*components.EncryptionKey{}, Tables: map[string]*components.EncryptedTable{}}
+	core := &Core{Keys: map[string]*components.EncryptionKey{}, Tables: map[string]*components.EncryptedTable{}, Queues: map[string]*components.Queue{}}
 	_, parent, err := e.newStack("core", "Core", core)
 	if err != nil {
 		return nil, err
@@ -37,6 +42,11 @@ func newCore(e *environment) (*Core, error) {
 	}
 	for _, t := range e.backend.Tables {
 		if core.Tables[t.Key], err = newTable(e, core.Keys[purposeData], t, parent); err != nil {
+			return nil, err
+		}
+	}
+	for _, q := range e.backend.Queues {
+		if core.Queues[q.Key], err = newQueue(e, core.Keys[purposeQueues], q, parent); err != nil {
 			return nil, err
 		}
 	}
@@ -56,6 +66,9 @@ func newCore(e *environment) (*Core, error) {
 func (c *Core) makeKeys(e *environment, parent pulumi.ResourceOption) error {
 	protects := map[string]string{
 		purposeData: "Tables", purposeSecrets: "Secrets", purposeLogs: "Log groups and function environments",
+	}
+	if queued(e.backend) {
+		protects[purposeQueues] = "Queues"
 	}
 	for _, k := range e.backend.Keys {
 		protects[k.Key] = k.Does
@@ -114,10 +127,26 @@ func newTable(e *environment, key *components.EncryptionKey, t service.Table, pa
 		RecoveryDays: days, AllowDestroy: e.settings.Profile.AllowDestroy,
 		MaxReadUnits: e.settings.Profile.MaxReadUnits, MaxWriteUnits: e.settings.Profile.MaxWriteUnits,
 	}
+	if e.backend.Streamed(t.Key) {
+		args.Stream = "NEW_AND_OLD_IMAGES"
+	}
 	for _, i := range t.Indexes {
 		args.Indexes = append(args.Indexes, components.TableIndex{
 			Name: i.Key, Projection: "ALL", HashKey: components.TableKey{Name: i.Hash}, RangeKey: components.TableKey{Name: i.Range},
 		})
 	}
 	return components.NewEncryptedTable(e.ctx, t.Key, args, parent)
+}
+
+// queued tells whether the declaration has queues, or functions whose failures are kept in one.
+func queued(b service.Backend) bool {
+	return len(b.Queues) > 0 || slices.ContainsFunc(b.Functions(), service.Function.KeepsFailures)
+}
+
+func newQueue(e *environment, key *components.EncryptionKey, q service.Queue, parent pulumi.ResourceOption) (*components.Queue, error) {
+	consumer := e.settings.Profile.Functions[e.backend.Consumer(q.Key).Size]
+	return components.NewQueue(e.ctx, q.Key, &components.QueueArgs{
+		Place: e.place(), Tags: e.settings.Tags("core", "confidential"), Name: e.settings.Name(q.Key), Key: key.ARN(),
+		VisibilityTimeoutSeconds: int(consumer.Visibility().Seconds()),
+	}, parent)
 }

@@ -34,7 +34,17 @@ type Profile struct {
 type FunctionProfile struct {
 	MemoryMB int
 	Timeout  time.Duration
+	// Batch is how many messages or records invoke the function at most; 0: it gets no batches.
+	Batch int
+	// Concurrency is how many batches of a queue are worked on at once, 2 to 1000; 0 is no bound. A stream has one for
+	// each shard.
+	Concurrency int
 }
+
+// Visibility is how long a queue keeps a message that this class of functions has received from others: six times the
+// timeout, so that Lambda can try a batch again that it could not start (AWS Lambda Developer Guide, "Creating and
+// configuring an Amazon SQS event source mapping").
+func (f FunctionProfile) Visibility() time.Duration { return 6 * f.Timeout }
 
 // CallerLimit admits Max requests per subject and route in any window of Per.
 type CallerLimit struct {
@@ -59,6 +69,9 @@ func profiles() map[string]Profile {
 	functions := map[service.Size]FunctionProfile{
 		service.SizeAuthorizer: {MemoryMB: 256, Timeout: 5 * time.Second},
 		service.SizeAPI:        {MemoryMB: 512, Timeout: 15 * time.Second},
+		service.SizeQueue:      {MemoryMB: 512, Timeout: time.Minute, Batch: 10, Concurrency: 5},
+		service.SizeStream:     {MemoryMB: 512, Timeout: time.Minute, Batch: 100},
+		service.SizeSchedule:   {MemoryMB: 512, Timeout: 5 * time.Minute},
 	}
 	base := Profile{
 		Functions: functions, Limits: limits, AuthorizerCache: 5 * time.Minute,

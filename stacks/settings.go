@@ -13,18 +13,30 @@ import (
 // Settings are the addresses and names that differ between environments, read from Pulumi.<env>.yaml and fully
 // checked. What differs by policy (numbers, retention, protection) is in Profile.
 type Settings struct {
-	Environment   string   // dev, staging or prod: the name of the Pulumi stack
-	Account       string   // the AWS account that the environment lives in
-	Region        string   // where everything regional is deployed
-	Domain        string   // the API's host name; tokens are issued by https://<Domain>
-	Origins       []string // web origins that may call the API from a browser
-	Owner         string   // team that answers for the environment: the tag Owner
-	CostCenter    string   // the tag CostCenter
-	Artifacts     string   // directory of the functions' zips, relative to the working directory
-	Architecture  string   // arm64, or x86_64 where the local cloud runs on such a machine
-	LimiterBudget string   // milliseconds that counting a request may take; empty: the limiter's own default
-	Profile       Profile
+	Environment string   // dev, staging or prod: the name of the Pulumi stack
+	Account     string   // the AWS account that the environment lives in
+	Region      string   // where everything regional is deployed
+	Domain      string   // the API's host name; tokens are issued by https://<Domain>
+	Origins     []string // web origins that may call the API from a browser
+	Owner       string   // team that answers for the environment: the tag Owner
+	CostCenter  string   // the tag CostCenter
+	EmailFrom   string   // the address that functions send email from, of a domain that SES has verified; empty: none sends any
+	// PushApplications are the SNS platform applications of the app, as APNS/name: they hold the credentials of Apple and
+	// Google and are made by hand. None: no function sends push notifications.
+	PushApplications []string
+	Artifacts        string // directory of the functions' zips, relative to the working directory
+	Architecture     string // arm64, or x86_64 where the local cloud runs on such a machine
+	LimiterBudget    string // milliseconds that counting a request may take; empty: the limiter's own default
+	Profile          Profile
 }
+
+// Configuration that only a declaration with functions that send needs.
+const (
+	keyEmailFrom         = "expenzez:emailFrom"
+	ruleEmailFrom        = "a lower-case mail address whose domain SES has verified"
+	keyPushApplications  = "expenzez:pushApplications"
+	rulePushApplications = "a list of SNS platform applications: APNS, APNS_SANDBOX or GCM, a slash and the name"
+)
 
 // Lookup reads a configuration value by its full key, for example expenzez:account.
 type Lookup func(key string) (value string, ok bool)
@@ -33,7 +45,10 @@ var (
 	accountPattern = regexp.MustCompile(`^[0-9]{12}$`)
 	regionPattern  = regexp.MustCompile(`^[a-z]{2}(-gov)?-[a-z]+-[0-9]$`)
 	hostPattern    = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`)
-	tagPattern     = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+@-]{1,256}$`)
+	emailPattern   = regexp.MustCompile(`^[a-z0-9._+-]{1,64}@([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`)
+	// SNS API reference, CreatePlatformApplication; the platforms are those of the app.
+	pushPattern = regexp.MustCompile(`^(APNS|APNS_SANDBOX|GCM)/[A-Za-z0-9_.-]{1,256}$`)
+	tagPattern  = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+@-]{1,256}$`)
 )
 
 // Problem is one fault of the configuration: where, what, the rule and how to mend it.
@@ -56,17 +71,19 @@ func ReadSettings(environment string, lookup Lookup) (Settings, error) {
 			"select one of them, for example: pulumi stack select dev"})
 	}
 	s := Settings{
-		Environment:   environment,
-		Account:       r.matching("expenzez:account", accountPattern, "an AWS account id has 12 digits"),
-		Region:        r.matching("aws:region", regionPattern, "a region looks like eu-central-1"),
-		Domain:        r.matching("expenzez:domain", hostPattern, "a lower-case host name without scheme or path"),
-		Origins:       r.origins("expenzez:origins"),
-		Owner:         r.matching("expenzez:owner", tagPattern, "letters, digits and _.:/=+@- as AWS tags allow"),
-		CostCenter:    r.matching("expenzez:costCenter", tagPattern, "letters, digits and _.:/=+@- as AWS tags allow"),
-		Artifacts:     r.optional("expenzez:artifacts", "build/lambda"),
-		Architecture:  r.oneOf("expenzez:architecture", "arm64", "x86_64"),
-		LimiterBudget: r.optional("expenzez:limiterBudgetMillis", ""),
-		Profile:       profile,
+		Environment:      environment,
+		Account:          r.matching("expenzez:account", accountPattern, "an AWS account id has 12 digits"),
+		Region:           r.matching("aws:region", regionPattern, "a region looks like eu-central-1"),
+		Domain:           r.matching("expenzez:domain", hostPattern, "a lower-case host name without scheme or path"),
+		Origins:          r.origins("expenzez:origins"),
+		Owner:            r.matching("expenzez:owner", tagPattern, "letters, digits and _.:/=+@- as AWS tags allow"),
+		CostCenter:       r.matching("expenzez:costCenter", tagPattern, "letters, digits and _.:/=+@- as AWS tags allow"),
+		EmailFrom:        r.emailFrom(),
+		PushApplications: r.pushApplications(),
+		Artifacts:        r.optional("expenzez:artifacts", "build/lambda"),
+		Architecture:     r.oneOf("expenzez:architecture", "arm64", "x86_64"),
+		LimiterBudget:    r.optional("expenzez:limiterBudgetMillis", ""),
+		Profile:          profile,
 	}
 	r.allowedAccounts(s.Account)
 	return s, errors.Join(r.problems...)
@@ -128,6 +145,29 @@ func (r *reader) list(key, rule, example string) []string {
 		return nil
 	}
 	return all
+}
+
+func (r *reader) emailFrom() string {
+	v := r.optional(keyEmailFrom, "")
+	if v != "" && !emailPattern.MatchString(v) {
+		r.add(Problem{keyEmailFrom, v, ruleEmailFrom, r.remedy(keyEmailFrom, "no-reply@example.com")})
+	}
+	return v
+}
+
+func (r *reader) pushApplications() []string {
+	if r.optional(keyPushApplications, "") == "" {
+		return nil
+	}
+	all := r.list(keyPushApplications, rulePushApplications, "APNS/expenzez")
+	for i, a := range all {
+		if !pushPattern.MatchString(a) {
+			at := fmt.Sprintf("%s[%d]", keyPushApplications, i)
+			r.add(Problem{at, a, rulePushApplications, r.remedy("--path '"+at+"'", "APNS/expenzez")})
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func (r *reader) origins(key string) []string {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
@@ -17,13 +18,20 @@ import (
 	"github.com/expenzez/aws-backend/internal/service"
 )
 
-// Deploy checks the configuration and the declaration completely, then registers the environment's resources.
-func Deploy(ctx *pulumi.Context) error {
+// Deploy deploys the catalog.
+func Deploy(ctx *pulumi.Context) error { return Program(catalog.Backend())(ctx) }
+
+// Program deploys a declaration: it checks the configuration and the declaration completely, then registers the
+// environment's resources.
+func Program(backend service.Backend) pulumi.RunFunc {
+	return func(ctx *pulumi.Context) error { return deploy(ctx, backend) }
+}
+
+func deploy(ctx *pulumi.Context, backend service.Backend) error {
 	settings, settingsErr := ReadSettings(ctx.Stack(), func(key string) (string, bool) {
 		v, err := config.Try(ctx, key)
 		return v, err == nil
 	})
-	backend := catalog.Backend()
 	if err := errors.Join(settingsErr, service.Validate(backend), settings.covers(backend)); err != nil {
 		return err
 	}
@@ -50,22 +58,42 @@ func Deploy(ctx *pulumi.Context) error {
 	return e.checkLimits()
 }
 
-// covers reports classes of the declaration for which the profile has no number.
+// gatewayPatience is how long API Gateway waits for a function (API Gateway Developer Guide, "Amazon API Gateway quotas").
+const gatewayPatience = 29 * time.Second
+
+// covers reports what the declaration needs and the configuration or the profile lacks.
 func (s Settings) covers(b service.Backend) error {
 	if s.Profile.Functions == nil {
 		return nil // the environment is unknown, which is reported already
 	}
 	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	for _, size := range functionSizes(b) {
 		if _, ok := s.Profile.Functions[size]; !ok {
-			problems = append(problems, fmt.Errorf("profile %s: function size %s has no memory and timeout; add it in stacks/profiles.go", s.Environment, size))
+			problem("profile %s: function size %s has no memory and timeout; add it in stacks/profiles.go", s.Environment, size)
 		}
+	}
+	missing := func(f service.Function, key, rule, example string) {
+		problems = append(problems, Problem{key, "", rule, "set it, because " + f.Key + " sends, with: pulumi config set --stack " + s.Environment + " " + example})
 	}
 	for _, f := range b.Functions() {
 		for _, l := range service.Limits(f) {
 			if _, ok := s.Profile.Limits[l]; !ok {
-				problems = append(problems, fmt.Errorf("profile %s: caller limit %s has no numbers; add it in stacks/profiles.go", s.Environment, l))
+				problem("profile %s: caller limit %s has no numbers; add it in stacks/profiles.go", s.Environment, l)
 			}
+		}
+		size := s.Profile.Functions[f.Size]
+		if (f.Authorizes || len(f.Routes) > 0) && size.Timeout > gatewayPatience {
+			problem("profile %s: function size %s has %s, but %s answers API Gateway, which gives up after %s", s.Environment, f.Size, size.Timeout, f.Key, gatewayPatience)
+		}
+		if len(f.Queues)+len(f.Streams) > 0 && size.Batch == 0 {
+			problem("profile %s: function size %s has no batch, but %s gets batches; add it in stacks/profiles.go", s.Environment, f.Size, f.Key)
+		}
+		if f.Emails != "" && s.EmailFrom == "" {
+			missing(f, keyEmailFrom, ruleEmailFrom, keyEmailFrom+" no-reply@example.com")
+		}
+		if f.Pushes != "" && len(s.PushApplications) == 0 {
+			missing(f, keyPushApplications, rulePushApplications, "--path '"+keyPushApplications+"[0]' APNS/expenzez")
 		}
 	}
 	return errors.Join(problems...)

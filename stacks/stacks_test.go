@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,10 +40,23 @@ func TestSettingsAreRead(t *testing.T) {
 	require.Equal(t, "expenzez-dev-users", s.Name("users"))
 	require.Equal(t, "/expenzez/dev/", s.SecretPrefix())
 	require.Equal(t, "arm64", s.Architecture)
+	require.Empty(t, s.EmailFrom)
+	require.Empty(t, s.PushApplications)
 	require.Equal(t, map[string]string{
 		"Project": "expenzez", "Environment": "dev", "Service": "auth", "Owner": "backend",
 		"CostCenter": "cc-1", "DataClass": "internal", "ManagedBy": "pulumi",
 	}, s.Tags("auth", "internal"))
+}
+
+func TestSettingsOfWhatIsSentAreRead(t *testing.T) {
+	t.Parallel()
+	config := values()
+	config["expenzez:emailFrom"] = "no-reply@mail.example.com"
+	config["expenzez:pushApplications"] = `["GCM/app","APNS/app","GCM/app"]`
+	s, err := read("dev", config)
+	require.NoError(t, err)
+	require.Equal(t, "no-reply@mail.example.com", s.EmailFrom)
+	require.Equal(t, []string{"APNS/app", "GCM/app"}, s.PushApplications)
 }
 
 func TestSettingsAreRefused(t *testing.T) {
@@ -67,6 +81,12 @@ func TestSettingsAreRefused(t *testing.T) {
 		"owner_missing":          {"expenzez:owner", "", "expenzez:owner is missing"},
 		"cost_center_characters": {"expenzez:costCenter", "a;b", "as AWS tags allow"},
 		"architecture":           {"expenzez:architecture", "mips", "must be one of arm64, x86_64"},
+		"email_of_words":         {"expenzez:emailFrom", "nobody", `expenzez:emailFrom is "nobody": a lower-case mail address`},
+		"email_with_name":        {"expenzez:emailFrom", "Me <me@example.com>", "a lower-case mail address"},
+		"push_text":              {"expenzez:pushApplications", "APNS/app", "a list of SNS platform applications"},
+		"push_empty":             {"expenzez:pushApplications", "[]", "a list of SNS platform applications"},
+		"push_wildcard":          {"expenzez:pushApplications", `["APNS/*"]`, `expenzez:pushApplications[0] is "APNS/*"`},
+		"push_platform":          {"expenzez:pushApplications", `["APNS/app","*/app"]`, `expenzez:pushApplications[1] is "*/app"`},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -116,7 +136,7 @@ func TestCommittedConfigurationsAreComplete(t *testing.T) {
 
 func known(key string) bool {
 	_, ok := values()[key]
-	return ok
+	return ok || slices.Contains([]string{"expenzez:emailFrom", "expenzez:pushApplications"}, key)
 }
 
 // What a profile promises beyond being a number.
@@ -133,8 +153,15 @@ func TestProfilesKeepTheirPromises(t *testing.T) {
 			require.Equal(t, 35, p.RecoveryDaysCritical)
 		}
 		require.LessOrEqual(t, p.AuthorizerCache, time.Hour, "API Gateway's limit")
-		for _, f := range p.Functions {
-			require.LessOrEqual(t, f.Timeout, 29*time.Second, "API Gateway gives up then")
+		for size, f := range p.Functions {
+			if size == service.SizeAPI || size == service.SizeAuthorizer {
+				require.LessOrEqual(t, f.Timeout, 29*time.Second, "API Gateway gives up then")
+			}
+			require.LessOrEqual(t, f.Timeout, 15*time.Minute, "Lambda's limit")
+			require.LessOrEqual(t, f.Batch, 100, "a batch is worked on within one timeout")
+			require.NotEqual(t, 1, f.Concurrency, "Lambda takes 2 to 1000")
+			require.GreaterOrEqual(t, f.Visibility(), 6*f.Timeout, "AWS Lambda Developer Guide")
+			require.LessOrEqual(t, f.Visibility(), 12*time.Hour, "SQS's limit")
 		}
 		// The limits are the same everywhere: what an app meets in prod it has met in dev.
 		require.True(t, maps.Equal(map[service.Limit]stacks.CallerLimit{

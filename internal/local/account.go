@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/expenzez/aws-backend/internal/artifact"
 	"github.com/expenzez/aws-backend/internal/local/aws"
@@ -139,6 +140,7 @@ type EngineOptions struct {
 	Dir         string         // the engine's folder
 	Config      map[string]any // replaces configuration, on top of what the project replaces
 	Checkpoints bool           // write the state after each step
+	Program     pulumi.RunFunc // nil: stacks.Deploy
 }
 
 // Engine attaches the engine to the account; several may follow each other on the same account and folder.
@@ -173,9 +175,12 @@ func open(ctx context.Context, p *Project, o EngineOptions, c provider.Config) (
 			config[k] = v
 		}
 	}
+	if o.Program == nil {
+		o.Program = stacks.Deploy
+	}
 	e, err := engine.Open(ctx, engine.Options{
 		Root: p.Root, Dir: o.Dir, Environment: p.Settings.Environment, Config: config,
-		ProviderPort: server.Port(), Program: stacks.Deploy, CLI: cli, Checkpoints: o.Checkpoints,
+		ProviderPort: server.Port(), Program: o.Program, CLI: cli, Checkpoints: o.Checkpoints,
 	})
 	if err != nil {
 		return nil, errors.Join(err, server.Close())

@@ -166,15 +166,15 @@ func TestEnvironments(t *testing.T) {
 			require.NotContains(t, string(export), `"plaintext"`, "an export shows no secret")
 			deployed, err := deployment.Parse(export)
 			require.NoError(t, err)
-			require.Equal(t, declaredRows(), registeredRows(t, p, deployed), "what the engine registered is not what is declared")
+			require.Equal(t, declaredRows(catalog.Backend()), registeredRows(t, p, catalog.Backend(), deployed), "what the engine registered is not what is declared")
 		})
 	}
 }
 
 // declaredRows is the access matrix of the declaration.
-func declaredRows() []string {
+func declaredRows(b service.Backend) []string {
 	var all []string
-	for _, r := range service.Matrix(catalog.Backend()) {
+	for _, r := range service.Matrix(b) {
 		all = append(all, r.Function+" "+r.Action+" "+r.Resource)
 	}
 	slices.Sort(all)
@@ -184,7 +184,7 @@ func declaredRows() []string {
 // registeredRows rebuilds the access matrix from the policies that the engine registered for the functions' roles. It
 // knows nothing of the declaration but the names of things. What every function may do for itself is checked to be
 // for itself, and left out.
-func registeredRows(t *testing.T, p *local.Project, d *deployment.Deployment) []string {
+func registeredRows(t *testing.T, p *local.Project, b service.Backend, d *deployment.Deployment) []string {
 	t.Helper()
 	require.Empty(t, d.ByType("aws:iam/rolePolicyAttachment:RolePolicyAttachment"), "a role has permissions that this test does not read")
 	names := symbolicNames(t, p, d)
@@ -192,7 +192,7 @@ func registeredRows(t *testing.T, p *local.Project, d *deployment.Deployment) []
 	for _, f := range d.ByType("aws:lambda/function:Function") {
 		roles[f.Text("role")] = strings.TrimPrefix(f.Text("name"), p.Settings.Name(""))
 	}
-	require.Len(t, roles, len(functionKeys()), "functions share a role")
+	require.Len(t, roles, len(b.Functions()), "functions share a role")
 	functionOf := map[string]string{}
 	for _, r := range d.ByType("aws:iam/role:Role") {
 		require.Empty(t, r.Text("inlinePolicies"))
@@ -204,13 +204,13 @@ func registeredRows(t *testing.T, p *local.Project, d *deployment.Deployment) []
 	for _, policy := range d.ByType("aws:iam/rolePolicy:RolePolicy") {
 		function, ok := functionOf[policy.Text("role")]
 		if !ok {
-			continue // of the gateway's account
+			continue // of the gateway's account, or a schedule's
 		}
 		for _, s := range statements(t, policy.Text("policy")) {
 			require.Equal(t, "Allow", s.Effect)
 			for _, action := range s.Action {
 				for _, resource := range s.Resource {
-					if row, ok := s.row(t, function, action, resource, names); ok {
+					if row, ok := s.row(t, b, function, action, resource, names); ok {
 						all = append(all, row)
 					}
 				}
@@ -218,7 +218,7 @@ func registeredRows(t *testing.T, p *local.Project, d *deployment.Deployment) []
 		}
 	}
 	slices.Sort(all)
-	return all
+	return slices.Compact(all) // push is one name for several applications
 }
 
 type statement struct {
@@ -246,7 +246,7 @@ func statements(t *testing.T, policy string) []statement {
 }
 
 // row is the line of the matrix for one action on one resource; false where the function serves itself.
-func (s statement) row(t *testing.T, function, action, resource string, names map[string]string) (string, bool) {
+func (s statement) row(t *testing.T, b service.Backend, function, action, resource string, names map[string]string) (string, bool) {
 	t.Helper()
 	context := fmt.Sprint(s.Condition)
 	switch {
@@ -262,15 +262,25 @@ func (s statement) row(t *testing.T, function, action, resource string, names ma
 			require.Contains(t, context, "-"+function+"]", "%s decrypts the environment of another", function)
 			return "", false
 		}
-		require.Regexp(t, `kms:ViaService:\[(dynamodb|secretsmanager)\.`, context)
+		require.Regexp(t, `kms:ViaService:\[(dynamodb|secretsmanager|sqs)\.`, context)
 		return "", false
 	case strings.HasPrefix(action, "kms:"):
 		require.Contains(t, context, "kms:EncryptionContext:purpose:", "direct use of a key is bound to a purpose")
-		for _, k := range catalog.Backend().Keys {
+		for _, k := range b.Keys {
 			if strings.Contains(context, "kms:EncryptionContext:purpose:"+k.Key) || strings.Contains(context, "kms:EncryptionContext:purpose:["+k.Key+"]") {
 				return function + " " + action + " key:" + k.Key, true
 			}
 		}
+	case action == "dynamodb:ListStreams":
+		require.Equal(t, "*", resource, "the action has no resource types")
+		return function + " " + action + " any", true
+	case strings.HasPrefix(action, "ses:"):
+		require.Regexp(t, `:identity/[^*]+$`, resource)
+		require.Contains(t, context, "ses:FromAddress:", "a sender is one address")
+		return function + " " + action + " email", true
+	case strings.HasPrefix(action, "sns:"):
+		require.Regexp(t, `:endpoint/[^*]+/[^*]+/\*$`, resource, "an application's devices, and no topic")
+		return function + " " + action + " push", true
 	}
 	name, ok := names[resource]
 	require.True(t, ok, "%s may %s on %s, which is nothing that is declared", function, action, resource)
@@ -284,12 +294,20 @@ func symbolicNames(t *testing.T, p *local.Project, d *deployment.Deployment) map
 	for _, r := range d.ByType("aws:dynamodb/table:Table") {
 		key := strings.TrimPrefix(r.Text("name"), p.Settings.Name(""))
 		names[r.Text("arn")] = "table:" + key
+		names[r.Text("streamArn")] = "stream:" + key
 		indexes, _ := r.Value("globalSecondaryIndexes")
 		list, _ := indexes.([]any)
 		for _, i := range list {
 			name, ok := deployment.Lookup(i, "name")
 			require.True(t, ok)
 			names[r.Text("arn")+"/index/"+name.(string)] = "index:" + key + "/" + name.(string)
+		}
+	}
+	for _, r := range d.ByType("aws:sqs/queue:Queue") {
+		key := strings.TrimPrefix(r.Text("name"), p.Settings.Name(""))
+		names[r.Text("arn")] = "queue:" + key
+		if function, ok := strings.CutSuffix(key, "-failures"); ok {
+			names[r.Text("arn")] = "failures:" + function
 		}
 	}
 	for _, r := range d.ByType("aws:secretsmanager/secret:Secret") {
