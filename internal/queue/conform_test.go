@@ -405,7 +405,7 @@ func TestAFailureAfterARefusalKeepsBoth(t *testing.T) {
 	m := queue.NewMemory("parcels")
 	broken := errors.New("broken")
 	r := &refusing{API: failAt{m, 2, broken, new(int)}, refuse: func(n int, id string) (string, bool) {
-		return map[bool]string{n == 1 && id == "3": "InternalError", id == "7": "InvalidMessageContents"}[true], id == "7"
+		return map[bool]string{n == 1 && id == "7": "InternalError", id == "3": "InvalidMessageContents"}[true], id == "3"
 	}}
 	left, err := sender(t, world{api: r, url: "parcels"}).SendBatch(t.Context(), jobs(12))
 	require.ErrorIs(t, err, broken)

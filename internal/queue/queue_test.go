@@ -148,6 +148,7 @@ func FuzzAnyTextArrives(f *testing.F) {
 	for _, s := range []string{"", "plain", "\x00\x1f\x7f", "\ufffe\uffff\\\ufffe", "\xff\xfe", "\\ufffe", "<>&\u2028\u2029", "\U0010ffff"} {
 		f.Add(s, []byte(`{"a":"b"}`))
 	}
+	f.Add("", []byte("{\"a\":\"\xff\ufffe\"}"))
 	f.Fuzz(func(t *testing.T, text string, raw []byte) {
 		type message struct {
 			Text string
