@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/expenzez/aws-backend/internal/catalog"
 	"github.com/expenzez/aws-backend/internal/deployment"
 	"github.com/expenzez/aws-backend/internal/local"
 	"github.com/expenzez/aws-backend/internal/service"
@@ -178,18 +177,17 @@ func TestTriggersAreDeployed(t *testing.T) {
 		variable(deployed, p, "EMAIL_FROM"))
 }
 
-// The catalog declares no trigger yet: nothing is deployed for what is not declared.
+// A declaration without triggers gets no queue, no key for one, no mapping and no schedule.
 func TestNothingIsDeployedForTriggersThatAreNotDeclared(t *testing.T) {
-	b := catalog.Backend()
-	if len(b.Queues) > 0 || slices.ContainsFunc(b.Functions(), service.Function.KeepsFailures) {
-		b = service.Backend{Secrets: b.Secrets, Services: eventful().Services[:1]}
-		b.Services[0].Functions[0].Sends = nil
-	}
+	b := eventful()
+	b.Queues, b.Services = nil, b.Services[:1]
+	b.Services[0].Functions[0].Sends = nil
 	d, err := local.Planner(t.Context(), readProject(t, "prod"), eventfulOptions(t, b))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, d.Close()) }()
 	operations, _, err := d.Preview(t.Context(), io.Discard)
 	require.NoError(t, err)
+	require.NotEmpty(t, operations)
 	for _, o := range operations {
 		require.NotContains(t, o.Type, "sqs")
 		require.NotContains(t, o.Type, "scheduler")
