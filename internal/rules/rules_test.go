@@ -72,7 +72,8 @@ func TestImportRules(t *testing.T) {
 	}
 	runtimeLibrary := []string{
 		"internal/apperr", "internal/awsconfig", "internal/breaker", "internal/cache", "internal/cursor", "internal/environ", "internal/fieldcrypt", "internal/idempotency",
-		"internal/money", "internal/queue", "internal/ratelimit", "internal/rest", "internal/retry", "internal/secret", "internal/store", "internal/stream", "internal/telemetry", "internal/token",
+		"internal/money", "internal/queue", "internal/ratelimit", "internal/rest", "internal/retry", "internal/secret", "internal/session", "internal/store",
+		"internal/stream", "internal/telemetry", "internal/token",
 		"internal/validate",
 	}
 	rules := []struct {

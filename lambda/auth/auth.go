@@ -18,6 +18,7 @@ import (
 	"github.com/expenzez/aws-backend/internal/ratelimit"
 	"github.com/expenzez/aws-backend/internal/rest"
 	"github.com/expenzez/aws-backend/internal/secret"
+	"github.com/expenzez/aws-backend/internal/session"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/token"
 	"github.com/expenzez/aws-backend/internal/validate"
@@ -71,12 +72,13 @@ type Deps struct {
 
 // api is the function at work.
 type api struct {
-	t      Tables
-	tx     store.Transactor
-	pool   *pool
-	cipher *fieldcrypt.Cipher
-	signer *token.Signer
-	keys   *token.Keys
+	t        Tables
+	tx       store.Transactor
+	pool     *pool
+	cipher   *fieldcrypt.Cipher
+	sessions *session.Sessions
+	signer   *token.Signer
+	keys     *token.Keys
 }
 
 // New makes the function's handler. Nothing is called until a request needs it, so that health answers whatever is
@@ -86,7 +88,11 @@ func New(d Deps) (lambda.Handler, error) {
 	secrets := secret.NewReader(d.Secrets, secret.Options{Now: d.Now})
 	source := func(ctx context.Context) (secret.Value, error) { return secrets.Get(ctx, d.Values.Secret("jwt")) }
 	cipher := fieldcrypt.New(d.KMS, d.Tables.Users, fieldcrypt.Config{Key: d.Values.Key("pii"), Environment: d.Values.Environment, Purpose: "pii"})
-	a := &api{t: d.Tables, tx: d.Tx, pool: newPool(d.Cognito, d.Values.UserPool, d.Values.UserPoolClient), cipher: cipher,
+	sessions, err := session.New(session.Config{Table: d.Tables.Sessions, Tx: d.Tx, Sealer: cipher, Revoke: d.Tables.revoke, Events: d.Tables.note})
+	if err != nil {
+		return nil, err
+	}
+	a := &api{t: d.Tables, tx: d.Tx, pool: newPool(d.Cognito, d.Values.UserPool, d.Values.UserPoolClient), cipher: cipher, sessions: sessions,
 		signer: token.NewSigner(d.Values.Issuer, source, d.Now),
 		keys:   token.NewKeys(d.Tables.SigningKeys, token.KeysOptions{Now: d.Now, Soft: published})}
 	limiter, err := ratelimit.New(d.Tables.RateLimits, d.Values.Limits, ratelimit.Options{Budget: d.Values.LimiterBudget, Now: d.Now})

@@ -64,8 +64,8 @@ func (a *api) login(ctx context.Context, r *rest.Request) (rest.Response, error)
 // made first: a session whose tokens cannot be signed is not begun. When another login wrote the user meanwhile, it
 // begins again with what that one wrote.
 func (a *api) start(ctx context.Context, user, email, index string, now time.Time) (rest.Response, error) {
-	session, secret := randomText(16), newRefreshSecret()
-	response, err := a.pair(ctx, user, session, secret)
+	granted, begin := a.sessions.Begin(user, now)
+	response, err := a.pair(ctx, granted)
 	if err != nil {
 		return rest.Response{}, err
 	}
@@ -79,11 +79,8 @@ func (a *api) start(ctx context.Context, user, email, index string, now time.Tim
 		if err != nil {
 			return rest.Response{}, err
 		}
-		err = store.Transact(ctx, a.tx, "",
-			a.t.Users.UpdateWrite(update),
-			a.t.Sessions.PutWrite(types.Put{Item: newSession(session, user, secret, now), ConditionExpression: aws.String("attribute_not_exists(pk)")}),
-			a.t.SecurityEvents.PutWrite(types.Put{Item: securityEvent(user, session, "login", now)}),
-		)
+		writes := []store.Write{a.t.Users.UpdateWrite(update), begin}
+		err = store.Transact(ctx, a.tx, "", append(writes, a.t.note(user, granted.Session, "login", now)...)...)
 		var failed *store.CancelledError
 		if err == nil {
 			return response, nil

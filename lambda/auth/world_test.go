@@ -229,6 +229,14 @@ func (b *breakable) TransactWriteItems(ctx context.Context, in *dynamodb.Transac
 	if err := b.broken("TransactWriteItems", ""); err != nil {
 		return nil, err
 	}
+	for _, write := range in.TransactItems {
+		if write.Put == nil {
+			continue
+		}
+		if err := b.broken("PutItem", *write.Put.TableName); err != nil {
+			return nil, err
+		}
+	}
 	return b.DB.TransactWriteItems(ctx, in, opts...)
 }
 
