@@ -17,6 +17,12 @@ import (
 	"github.com/expenzez/aws-backend/internal/telemetry"
 )
 
+// The defaults of a set that decide how early a key must be published.
+const (
+	readRetry  = time.Minute
+	readBudget = 1500 * time.Millisecond
+)
+
 // KeysOptions tune a set; the zero value means the defaults.
 type KeysOptions struct {
 	Now    func() time.Time // nil: time.Now
@@ -52,7 +58,7 @@ func NewKeys(table store.Querier, o KeysOptions) *Keys {
 	for _, d := range []struct {
 		at    *time.Duration
 		value time.Duration
-	}{{&o.Soft, 6 * time.Hour}, {&o.Hard, 7 * 24 * time.Hour}, {&o.Retry, time.Minute}, {&o.Budget, 1500 * time.Millisecond}} {
+	}{{&o.Soft, 6 * time.Hour}, {&o.Hard, 7 * 24 * time.Hour}, {&o.Retry, readRetry}, {&o.Budget, readBudget}} {
 		if *d.at == 0 {
 			*d.at = d.value
 		}
@@ -61,7 +67,8 @@ func NewKeys(table store.Querier, o KeysOptions) *Keys {
 }
 
 // Find is the key of an id. An id that is not in the set makes it be read again, at most once in o.Retry; one that is
-// not there then, not yet valid or retired is ErrInvalid. Any other error means that there is no usable set.
+// not there then, not yet valid or retired is ErrInvalid. Any other error means that there is no usable set, or that the
+// id is unknown and the set could not be renewed: the key may be newer than the set.
 func (k *Keys) Find(ctx context.Context, id string) (*ecdsa.PublicKey, error) {
 	set, err := k.fresh(ctx, k.o.Soft)
 	if err != nil {
@@ -73,7 +80,10 @@ func (k *Keys) Find(ctx context.Context, id string) (*ecdsa.PublicKey, error) {
 		}
 	}
 	key, known := set.keys[id]
-	now := k.o.Now()
+	if !known && set.failed != nil {
+		return nil, set.failed
+	}
+	now := k.now()
 	if !known || now.Add(Leeway).Before(key.NotBefore) || !key.RetireAt.IsZero() && !now.Before(key.RetireAt) {
 		return nil, fmt.Errorf("%w: its key is not one of ours", ErrInvalid)
 	}
@@ -88,7 +98,7 @@ func (k *Keys) All(ctx context.Context) ([]JWK, error) {
 	}
 	all := []JWK{}
 	for _, key := range set.keys {
-		if !key.RetireAt.IsZero() && !k.o.Now().Before(key.RetireAt) {
+		if !key.RetireAt.IsZero() && !k.now().Before(key.RetireAt) {
 			continue
 		}
 		j, err := key.JWK()
@@ -109,12 +119,12 @@ func (k *Keys) fresh(ctx context.Context, age time.Duration) (keySet, error) {
 	k.mu.RLock()
 	set := k.set
 	k.mu.RUnlock()
-	now := k.o.Now()
+	now := k.now()
 	pause := k.o.Retry
 	if set.failed != nil {
 		pause = min(pause, afterFailure)
 	}
-	if !set.fetched.IsZero() && now.Sub(set.fetched) < age || !set.tried.IsZero() && now.Sub(set.tried) < pause {
+	if within(now, set.fetched, age) || within(now, set.tried, pause) {
 		return k.settle(set, now)
 	}
 	call := k.flight.DoChan("", func() (any, error) { return k.read(context.WithoutCancel(ctx)), nil })
@@ -124,6 +134,16 @@ func (k *Keys) fresh(ctx context.Context, age time.Duration) (keySet, error) {
 	case got := <-call:
 		return k.settle(got.Val.(keySet), now)
 	}
+}
+
+// now is the time without the reading of the monotonic clock, which stands still while a sandbox is frozen: a set must
+// not look younger than it is.
+func (k *Keys) now() time.Time { return k.o.Now().Round(0) }
+
+// within tells whether less than d has passed since a time. After a clock that went back nothing is known: it has not.
+func within(now, since time.Time, d time.Duration) bool {
+	age := now.Sub(since)
+	return !since.IsZero() && age >= 0 && age < d
 }
 
 func (k *Keys) settle(set keySet, now time.Time) (keySet, error) {
@@ -136,8 +156,8 @@ func (k *Keys) settle(set keySet, now time.Time) (keySet, error) {
 func (k *Keys) read(ctx context.Context) keySet {
 	ctx, cancel := context.WithTimeout(ctx, k.o.Budget)
 	defer cancel()
-	keys, err := k.query(ctx)
-	now := k.o.Now()
+	keys, err := query(ctx, k.table)
+	now := k.now()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.set.tried, k.set.failed = now, err
@@ -148,15 +168,17 @@ func (k *Keys) read(ctx context.Context) keySet {
 }
 
 // query reads all pages. A key that cannot be read is logged and left out, so that it refuses its own tokens only.
-// A table without keys fails: the environment was never provisioned.
-func (k *Keys) query(ctx context.Context) (map[string]PublicKey, error) {
+// A table without keys fails: the environment was never provisioned. The read is consistent: a key that was published
+// before it is there.
+func query(ctx context.Context, table store.Querier) (map[string]PublicKey, error) {
 	in := &dynamodb.QueryInput{
+		ConsistentRead:            ptr(true),
 		KeyConditionExpression:    ptr("pk = :pk"),
 		ExpressionAttributeValues: store.Item{":pk": store.S(partition)},
 	}
 	keys := map[string]PublicKey{}
 	for {
-		out, err := k.table.Query(ctx, in)
+		out, err := table.Query(ctx, in)
 		if err != nil {
 			return nil, fmt.Errorf("token: public keys: %w", err)
 		}

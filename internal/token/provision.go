@@ -14,7 +14,7 @@ import (
 	"github.com/expenzez/aws-backend/internal/store"
 )
 
-// SecretWriter is the calls of Secrets Manager that provisioning needs. The operator has them; no function does.
+// SecretWriter is the calls of Secrets Manager that provisioning needs. No function that answers requests has them.
 type SecretWriter interface {
 	secret.API
 	PutSecretValue(context.Context, *secretsmanager.PutSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error)
@@ -35,7 +35,7 @@ func Provision(ctx context.Context, secrets SecretWriter, secretID string, keys 
 	if err != nil {
 		return false, err
 	}
-	if err := publish(ctx, keys, public); err != nil {
+	if _, err := publish(ctx, keys, public); err != nil {
 		return false, err
 	}
 	text := value.Reveal()
@@ -50,18 +50,24 @@ func republish(ctx context.Context, keys store.Putter, value secret.Value, now t
 	if err != nil {
 		return err
 	}
-	return publish(ctx, keys, PublicKey{ID: id, Key: &key.PublicKey, NotBefore: now.Truncate(time.Second)})
+	_, err = publish(ctx, keys, PublicKey{ID: id, Key: &key.PublicKey, NotBefore: now.Truncate(time.Second)})
+	return err
 }
 
-// publish puts a key that is not there yet.
-func publish(ctx context.Context, keys store.Putter, key PublicKey) error {
+// publish puts a key that is not there yet, and returns the one that is there then: an id never gets another key, since it
+// is the key's thumbprint, and the times of a key that was published stay.
+func publish(ctx context.Context, keys store.Putter, key PublicKey) (PublicKey, error) {
 	item, err := key.Item()
 	if err != nil {
-		return err
+		return PublicKey{}, err
 	}
 	_, err = keys.PutItem(ctx, &dynamodb.PutItemInput{Item: item, ConditionExpression: ptr("attribute_not_exists(pk)")})
-	if err != nil && !errors.Is(err, store.ErrConditionFailed) {
-		return fmt.Errorf("token: provision: publish the key: %w", err)
+	var exists *store.ConditionFailedError
+	switch {
+	case errors.As(err, &exists):
+		return readItem(exists.Old)
+	case err != nil:
+		return PublicKey{}, fmt.Errorf("token: publish the key: %w", err)
 	}
-	return nil
+	return key, nil
 }

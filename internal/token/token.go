@@ -1,6 +1,9 @@
 // Package token makes and checks our access tokens: JSON Web Tokens signed with ES256 that live for 15 minutes.
 // Private keys are in one secret that only the auth function reads; public keys are items of a table, published before
-// the private key signs anything, which verifiers keep in memory.
+// the private key signs anything, which verifiers keep in memory. A Rotation replaces the key without a token being refused.
+//
+// A verifier with its keys in memory makes no call, and one that cannot read them blames no token. It does not know that a
+// session has ended: that is for who answers the request to ask.
 package token
 
 import (
@@ -49,14 +52,15 @@ type wire struct {
 
 // Verifier checks tokens. With its keys in memory it makes no call.
 type Verifier struct {
-	issuer string
+	parser *jwt.Parser
 	keys   *Keys
-	now    func() time.Time
 }
 
 // NewVerifier checks tokens of an issuer with the keys of a set.
 func NewVerifier(issuer string, keys *Keys, now func() time.Time) *Verifier {
-	return &Verifier{issuer: issuer, keys: keys, now: now}
+	return &Verifier{keys: keys, parser: jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodES256.Alg()}), jwt.WithIssuer(issuer),
+		jwt.WithAudience(Audience), jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(Leeway), jwt.WithTimeFunc(now),
+		jwt.WithStrictDecoding())}
 }
 
 // Verify checks everything about a token: its size and shape before it is parsed, algorithm, type, key, signature,
@@ -67,10 +71,8 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (Claims, error) {
 		return Claims{}, fmt.Errorf("%w: not the shape of one", ErrInvalid)
 	}
 	var keyErr error
-	parser := jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodES256.Alg()}), jwt.WithIssuer(v.issuer), jwt.WithAudience(Audience),
-		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(Leeway), jwt.WithTimeFunc(v.now), jwt.WithStrictDecoding())
 	var w wire
-	_, err := parser.ParseWithClaims(raw, &w, func(t *jwt.Token) (any, error) {
+	_, err := v.parser.ParseWithClaims(raw, &w, func(t *jwt.Token) (any, error) {
 		kid, _ := t.Header["kid"].(string)
 		if t.Header["typ"] != Type || kid == "" {
 			return nil, errors.New("header")

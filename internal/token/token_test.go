@@ -275,13 +275,39 @@ func TestSignerFollowsTheSecret(t *testing.T) {
 func FuzzVerify(f *testing.F) {
 	w := newWorld(f)
 	good, _ := w.sign(f)
-	f.Add(good)
-	f.Add("a.b.c")
+	parts := strings.Split(good, ".")
+	j, err := w.public.JWK()
+	require.NoError(f, err)
+	hs := jwt.New(jwt.SigningMethodHS256)
+	hs.Header["typ"], hs.Header["kid"] = token.Type, w.public.ID
+	mac, err := hs.SignedString([]byte(j.X + j.Y))
+	require.NoError(f, err)
+	encoded := func(header string) string { return base64.RawURLEncoding.EncodeToString([]byte(header)) }
+	for _, seed := range []string{
+		good, good[:len(good)-9], "", "a.b.c", mac, strings.Repeat("a", 2*token.MaxLength), strings.Repeat(".", 100), good + "." + parts[2],
+		encoded(`{"alg":"none","typ":"at+jwt","kid":"`+w.public.ID+`"}`) + "." + parts[1] + ".",
+		encoded(`{"alg":"none","alg":"ES256","kid":"x","kid":"`+w.public.ID+`","typ":"at+jwt"}`) + "." + parts[1] + "." + parts[2],
+		encoded(`{"alg":"ES256","ALG":"HS256","kid":"`+w.public.ID+`","typ":"at+jwt"}`) + "." + parts[1] + "." + parts[2],
+		encoded(`{"alg":{},"kid":[],"typ":null}`) + "." + encoded(`[]`) + "." + parts[2],
+		encoded(strings.Repeat("[", 2000)) + "." + parts[1] + "." + parts[2],
+	} {
+		f.Add(seed)
+	}
 	f.Fuzz(func(t *testing.T, raw string) {
 		if _, err := w.verifier.Verify(t.Context(), raw); raw != good && !errors.Is(err, token.ErrInvalid) {
 			t.Fatalf("%q: %v", raw, err)
 		}
 	})
+}
+
+func BenchmarkSign(b *testing.B) {
+	w := newWorld(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := w.signer.Sign(b.Context(), "user-1", "session-1"); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func BenchmarkVerify(b *testing.B) {

@@ -94,7 +94,7 @@ func New(d Deps) (lambda.Handler, error) {
 	}
 	a := &api{t: d.Tables, tx: d.Tx, pool: newPool(d.Cognito, d.Values.UserPool, d.Values.UserPoolClient), cipher: cipher, sessions: sessions,
 		signer: token.NewSigner(d.Values.Issuer, source, d.Now),
-		keys:   token.NewKeys(d.Tables.SigningKeys, token.KeysOptions{Now: d.Now, Soft: published})}
+		keys:   token.NewKeys(d.Tables.SigningKeys, token.KeysOptions{Now: d.Now, Soft: token.Published})}
 	limiter, err := ratelimit.New(d.Tables.RateLimits, d.Values.Limits, ratelimit.Options{Budget: d.Values.LimiterBudget, Now: d.Now})
 	if err != nil {
 		return nil, err

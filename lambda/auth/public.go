@@ -7,10 +7,8 @@ import (
 
 	"github.com/expenzez/aws-backend/internal/apperr"
 	"github.com/expenzez/aws-backend/internal/rest"
+	"github.com/expenzez/aws-backend/internal/token"
 )
-
-// published is how old the published set of keys may be. A new key is published at least this long before it signs.
-const published = 5 * time.Minute
 
 // jwks publishes the public keys. Clients may keep them as long as we do.
 func (a *api) jwks(ctx context.Context, _ *rest.Request) (rest.Response, error) {
@@ -19,7 +17,7 @@ func (a *api) jwks(ctx context.Context, _ *rest.Request) (rest.Response, error) 
 		return rest.Response{}, apperr.New(apperr.Unavailable, "", "").After(2 * time.Second).Because(err)
 	}
 	return rest.Response{Body: publicKeys{keys}, Headers: map[string]string{
-		"Cache-Control": fmt.Sprintf("public, max-age=%d", int(published.Seconds())),
+		"Cache-Control": fmt.Sprintf("public, max-age=%d", int(token.Published.Seconds())),
 	}}, nil
 }
 
