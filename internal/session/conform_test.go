@@ -155,6 +155,7 @@ func endsOnlyOwn(t *testing.T, w *world) {
 	g := w.signIn(t)
 	require.NoError(t, w.s.End(t.Context(), "somebody-else", g.Session, w.now))
 	require.Equal(t, "active", store.Read(w.item(t, g.Session)).S("status"))
+	require.Nil(t, w.get(t, "revoked", g.Session), "its access tokens are good")
 	w.renew(t, g.RefreshToken)
 }
 

@@ -10,7 +10,9 @@
 //   - Tokens are stored as hashes only; the successor lies sealed, until the next renewal or the end of the session.
 //
 // Its limits: a thief who renews within the grace of the owner, each time, is not told from the owner; and an owner whose
-// answer was lost and who asks again only after the grace is taken for a thief and must sign in.
+// answer was lost and who asks again only after the grace is taken for a thief and must sign in. Tokens older than the last
+// two are not remembered, so a secret that was never given out ends a session like one that was: who knows a session's id,
+// which is no secret, can end it, and no more than that.
 package session
 
 import (
@@ -204,8 +206,8 @@ func (s *Sessions) notRotated(ctx context.Context, session string, presented, ne
 	return Grant{}, ErrRefused
 }
 
-// End is logout: it ends a user's session, refuses its access tokens and notes it. Where the session has ended already, is
-// gone or is another user's, only the access tokens of that session are refused. It may be repeated.
+// End is logout: it ends a user's session, refuses its access tokens and notes it. Where the session has ended already or
+// is gone, only its access tokens are refused; where it is another user's, nothing happens. It may be repeated.
 func (s *Sessions) End(ctx context.Context, user, session string, now time.Time) error {
 	return s.end(ctx, session, user, loggedOut, EventLogout, now)
 }
@@ -221,7 +223,10 @@ func (s *Sessions) end(ctx context.Context, session, user, state, event string, 
 			":now": store.N(now.Unix())},
 	})}, revoke...)
 	err := store.Transact(ctx, s.c.Tx, "", append(writes, s.c.Events(user, session, event, now)...)...)
-	if over(err) {
+	if old, over := refusedWith(err); over {
+		if owner := store.Read(old).OptS("user"); owner != "" && owner != user {
+			return nil
+		}
 		err = store.Transact(ctx, s.c.Tx, "", revoke...)
 	}
 	if err != nil {
@@ -230,14 +235,13 @@ func (s *Sessions) end(ctx context.Context, session, user, state, event string, 
 	return nil
 }
 
-// over tells whether it was the session's own condition that refused to end it.
-func over(err error) bool {
+// refusedWith tells whether it was the session's own condition that refused to end it, and with what it found.
+func refusedWith(err error) (old store.Item, refused bool) {
 	var canceled *store.CancelledError
 	if !errors.As(err, &canceled) {
-		return false
+		return nil, false
 	}
-	_, refused := canceled.Refused(0)
-	return refused
+	return canceled.Refused(0)
 }
 
 const (
