@@ -45,5 +45,6 @@ func Load(lookup func(string) (string, bool)) (aws.Config, error) {
 	if url, _ := lookup("AWS_ENDPOINT_URL"); url != "" {
 		cfg.BaseEndpoint = &url
 	}
+	traceCalls(&cfg)
 	return cfg, nil
 }
