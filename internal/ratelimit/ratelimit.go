@@ -173,6 +173,7 @@ func (l *Limiter) one(ctx, inTime context.Context, c check) result {
 		return result{err: fmt.Errorf("ratelimit: class %s: %w", c.class, err)}
 	}
 	r = l.memory.count(c)
+	telemetry.Count(ctx, telemetry.LimiterFallback, 1)
 	telemetry.From(ctx).WarnContext(ctx, "caller limit without its store", "class", string(c.class), "allowed", r.allowed, "error", err)
 	return r
 }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"github.com/expenzez/aws-backend/internal/service"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/telemetry"
+	"github.com/expenzez/aws-backend/internal/telemetry/report"
 	"github.com/expenzez/aws-backend/internal/validate"
 )
 
@@ -64,6 +64,7 @@ type Deps struct {
 type API struct {
 	routes map[string]*route // by method and resource
 	d      Deps
+	report *report.Reporter
 	warm   atomic.Bool
 }
 
@@ -83,6 +84,7 @@ func New(f service.Function, handlers map[string]Handler, d Deps) (*API, error) 
 	if d.Now == nil {
 		d.Now = time.Now
 	}
+	d.Limiter = tracedLimiter(d.Limiter)
 	a := &API{routes: map[string]*route{}, d: d}
 	var problems []error
 	declared := map[string]bool{}
@@ -105,12 +107,15 @@ func New(f service.Function, handlers map[string]Handler, d Deps) (*API, error) 
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("rest: function %s: %w", f.Key, errors.Join(problems...))
 	}
+	source := telemetry.OptionsOf(d.Log)
+	source.Function = cmp.Or(source.Function, f.Key)
+	a.report = report.New(report.Options{Source: source, Now: d.Now})
 	return a, nil
 }
 
 func bind(r service.Route, h Handler, d Deps) (*route, error) {
 	_, public := r.Caller.IsPublic()
-	b := &route{Route: r, handler: h, public: public, readOnly: r.Method == "GET"}
+	b := &route{Route: r, handler: traced(r.ID, h), public: public, readOnly: r.Method == "GET"}
 	var problems []error
 	need := func(missing bool, what string) {
 		if missing {
@@ -138,7 +143,7 @@ type outcome struct {
 	response Response
 	err      *apperr.Error // nil: success
 	headers  map[string]string
-	stack    string // of a panic
+	stack    report.Stack // of a panic
 }
 
 // Invoke answers one event of API Gateway (Lambda proxy integration, payload format 1.0). It returns no error: whatever
@@ -148,11 +153,8 @@ func (a *API) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	cold := a.warm.CompareAndSwap(false, true)
 	ev, err := decodeEvent(payload)
 	c := &call{api: a, event: ev, now: start, headers: map[string]string{}}
-	log := a.d.Log.With("request_id", ev.Context.RequestID)
-	if id := telemetry.TraceID(ctx); id != "" {
-		log = log.With("trace_id", id)
-	}
-	ctx, cancel := a.deadline(telemetry.Into(ctx, log))
+	ctx, cancel := a.deadline(telemetry.Begin(ctx, a.d.Log, slog.String(telemetry.FieldRequestID, ev.Context.RequestID),
+		slog.String(telemetry.FieldMethod, ev.Method), slog.String(telemetry.FieldRoute, ev.Resource)))
 	defer cancel()
 	var o outcome
 	if err != nil {
@@ -161,7 +163,7 @@ func (a *API) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		o = a.guarded(ctx, c)
 	}
 	out, err := a.render(ev, o)
-	a.log(ctx, log, ev, o, cold, a.d.Now().Sub(start))
+	a.log(ctx, ev, o, cold, a.d.Now().Sub(start))
 	return out, err
 }
 
@@ -183,7 +185,7 @@ func (a *API) guarded(ctx context.Context, c *call) outcome {
 		var o outcome
 		defer func() {
 			if p := recover(); p != nil {
-				o = outcome{err: apperr.From(fmt.Errorf("panic: %v", p)), stack: string(debug.Stack())}
+				o = outcome{err: apperr.From(fmt.Errorf("panic: %v", p)), stack: report.Caught()}
 			}
 			done <- o
 		}()
@@ -259,28 +261,33 @@ func (c *call) answer(ctx context.Context) (Response, error) {
 	return r.handler(ctx, req)
 }
 
-// log writes the request's line. It holds no body, no query, no path parameter and no address.
-func (a *API) log(ctx context.Context, log *slog.Logger, ev event, o outcome, cold bool, took time.Duration) {
+// log writes the request's line, with its metrics, and with an error event when it is our fault. It holds no body, no
+// query, no path parameter and no address.
+func (a *API) log(ctx context.Context, ev event, o outcome, cold bool, took time.Duration) {
+	status := o.status(a.routes[ev.Method+" "+ev.Resource])
+	millis := float64(took.Microseconds()) / 1000
 	level, attrs := slog.LevelInfo, []slog.Attr{
-		slog.String("method", ev.Method), slog.String("route", ev.Resource), slog.Int("status", o.status(a.routes[ev.Method+" "+ev.Resource])),
-		slog.Float64("dur_ms", float64(took.Microseconds())/1000), slog.Bool("cold_start", cold),
+		slog.Int(telemetry.FieldStatus, status), slog.Float64(telemetry.FieldDuration, millis), slog.Bool(telemetry.FieldColdStart, cold),
 	}
 	if ev.Context.Authorizer.Subject != "" {
-		attrs = append(attrs, slog.String("user_hash", pseudonym(ev.Context.Authorizer.Subject)))
+		attrs = append(attrs, slog.String(telemetry.FieldUserHash, pseudonym(ev.Context.Authorizer.Subject)))
 	}
 	if o.err != nil {
-		attrs = append(attrs, slog.String("code", o.err.Problem("").Code))
+		attrs = append(attrs, slog.String(telemetry.FieldCode, o.err.Problem("").Code))
 		if cause := errors.Unwrap(o.err); cause != nil {
-			attrs = append(attrs, slog.Any("error", cause))
+			attrs = append(attrs, slog.Any(telemetry.FieldError, cause))
 		}
 		if o.err.Kind.Hidden() {
 			level = slog.LevelError
+			attrs = append(attrs, a.event(ctx, ev, o)...)
 		}
 	}
-	if o.stack != "" {
-		attrs = append(attrs, slog.String("stack", o.stack))
+	if len(o.stack) > 0 {
+		attrs = append(attrs, slog.String(telemetry.FieldStack, o.stack.String()))
 	}
-	log.LogAttrs(ctx, level, "request", attrs...)
+	count(ctx, status, millis, cold)
+	annotate(ctx, ev, status, cold)
+	telemetry.End(ctx, level, "request", attrs...)
 }
 
 func (o outcome) status(r *route) int {

@@ -537,7 +537,7 @@ func TestTheLineHoldsNothingPrivate(t *testing.T) {
 	w, client := newWorld(t)
 	user := *ada
 	user.Subject = "11111111-2222-4333-8444-555555555555"
-	ctx := context.WithValue(t.Context(), "x-amzn-trace-id", "Root=1-x") //nolint:staticcheck // the runtime's own key
+	ctx := context.WithValue(t.Context(), "x-amzn-trace-id", "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0") //nolint:staticcheck // the runtime's own key
 	client.DoContext(ctx, t, "list", resttest.Request{User: &user, Query: map[string][]string{"name": {"hunter2"}},
 		Headers: map[string]string{"Authorization": "Bearer hunter2", "Cookie": "hunter2"}, IP: "203.0.113.77"})
 	line := w.line(t)
@@ -545,7 +545,7 @@ func TestTheLineHoldsNothingPrivate(t *testing.T) {
 		require.NotContains(t, w.log.String(), private)
 	}
 	require.Equal(t, resttest.RequestID, line["request_id"])
-	require.Equal(t, "Root=1-x", line["trace_id"])
+	require.Equal(t, "1-5759e988-bd862e3fe1be46a994272793", line["trace_id"])
 	require.Equal(t, "GET", line["method"])
 	require.Equal(t, "/things", line["route"])
 	require.EqualValues(t, 200, line["status"])
