@@ -61,11 +61,7 @@ func New(verifier *token.Verifier, log *slog.Logger) lambda.Handler {
 // Invoke answers one event. A token that is missing, malformed, expired or forged is the error Unauthorized; keys that
 // cannot be read and an event that is not API Gateway's are other errors.
 func (h *handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	log := h.log
-	if id := telemetry.TraceID(ctx); id != "" {
-		log = log.With("trace_id", id)
-	}
-	ctx = telemetry.Into(ctx, log)
+	ctx = telemetry.Begin(ctx, h.log)
 	var r request
 	if err := json.Unmarshal(payload, &r); err != nil {
 		return nil, h.fail(ctx, errors.New("the event is not JSON"))
@@ -77,7 +73,7 @@ func (h *handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	claims, err := h.verify(ctx, r.Token)
 	switch {
 	case errors.Is(err, token.ErrInvalid):
-		log.InfoContext(ctx, "refused", "error", err)
+		telemetry.From(ctx).InfoContext(ctx, "refused", "error", err)
 		return nil, errUnauthorized
 	case err != nil:
 		return nil, h.fail(ctx, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/expenzez/aws-backend/internal/catalog"
 	"github.com/expenzez/aws-backend/internal/environ"
 	"github.com/expenzez/aws-backend/internal/telemetry"
+	"github.com/expenzez/aws-backend/internal/telemetry/xray"
 	"github.com/expenzez/aws-backend/lambda/auth"
 )
 
@@ -26,7 +27,8 @@ func main() {
 }
 
 func build(lookup func(string) (string, bool)) (lambda.Handler, error) {
-	f, _ := catalog.Auth().Function("auth-api")
+	service := catalog.Auth()
+	f, _ := service.Function("auth-api")
 	values, err := environ.Read(f, lookup)
 	if err != nil {
 		return nil, err
@@ -35,11 +37,16 @@ func build(lookup func(string) (string, bool)) (lambda.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	log := telemetry.New(os.Stdout, telemetry.Options{Environment: values.Environment, Service: service.Key, Function: f.Key, Version: lambdacontext.FunctionVersion})
 	db := newTables(cfg)
-	return auth.New(auth.Deps{
+	handler, err := auth.New(auth.Deps{
 		Values: values, Tables: auth.Bind(db, values), Tx: db,
 		Cognito: newPool(cfg), Secrets: newSecrets(cfg), KMS: newKey(cfg),
-		Log: telemetry.New(os.Stdout, telemetry.Options{Environment: values.Environment, Function: f.Key, Version: lambdacontext.FunctionVersion}),
+		Log: log,
 		Now: time.Now,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return xray.Trace(handler, f.Key, lookup, log), nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/expenzez/aws-backend/internal/environ"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/telemetry"
+	"github.com/expenzez/aws-backend/internal/telemetry/xray"
 	"github.com/expenzez/aws-backend/internal/token"
 	"github.com/expenzez/aws-backend/lambda/authorizer"
 )
@@ -28,7 +29,8 @@ func main() {
 }
 
 func build(lookup func(string) (string, bool)) (lambda.Handler, error) {
-	f, _ := catalog.Auth().Function("authorizer")
+	service := catalog.Auth()
+	f, _ := service.Function("authorizer")
 	values, err := environ.Read(f, lookup)
 	if err != nil {
 		return nil, err
@@ -37,8 +39,8 @@ func build(lookup func(string) (string, bool)) (lambda.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := telemetry.New(os.Stdout, telemetry.Options{Environment: values.Environment, Function: f.Key, Version: lambdacontext.FunctionVersion})
+	log := telemetry.New(os.Stdout, telemetry.Options{Environment: values.Environment, Service: service.Key, Function: f.Key, Version: lambdacontext.FunctionVersion})
 	db := store.Open(cfg, store.Options{})
 	keys := token.NewKeys(store.NewTable(db, values.Table("signing-keys")), token.KeysOptions{})
-	return authorizer.New(token.NewVerifier(values.Issuer, keys, time.Now), log), nil
+	return xray.Trace(authorizer.New(token.NewVerifier(values.Issuer, keys, time.Now), log), f.Key, lookup, log), nil
 }

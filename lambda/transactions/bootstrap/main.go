@@ -13,6 +13,7 @@ import (
 	"github.com/expenzez/aws-backend/internal/environ"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/telemetry"
+	"github.com/expenzez/aws-backend/internal/telemetry/xray"
 	"github.com/expenzez/aws-backend/lambda/transactions"
 )
 
@@ -26,7 +27,8 @@ func main() {
 }
 
 func build(lookup func(string) (string, bool)) (lambda.Handler, error) {
-	f, _ := catalog.Transactions().Function("transactions-api")
+	service := catalog.Transactions()
+	f, _ := service.Function("transactions-api")
 	values, err := environ.Read(f, lookup)
 	if err != nil {
 		return nil, err
@@ -35,7 +37,11 @@ func build(lookup func(string) (string, bool)) (lambda.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := telemetry.New(os.Stdout, telemetry.Options{Environment: values.Environment, Function: f.Key, Version: lambdacontext.FunctionVersion})
+	log := telemetry.New(os.Stdout, telemetry.Options{Environment: values.Environment, Service: service.Key, Function: f.Key, Version: lambdacontext.FunctionVersion})
 	db := store.Open(cfg, store.Options{})
-	return transactions.New(transactions.Deps{Values: values, Tables: transactions.Bind(db, values), Tx: db, Log: log})
+	handler, err := transactions.New(transactions.Deps{Values: values, Tables: transactions.Bind(db, values), Tx: db, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	return xray.Trace(handler, f.Key, lookup, log), nil
 }
