@@ -162,8 +162,8 @@ var metrics = func() []MetricInfo {
 }()
 
 // Metrics are all metrics. A metric is in a line only when the request counted it: CloudWatch bills each combination of
-// metric and dimensions for the hours in which it had a value (CloudWatch pricing, "Custom metrics"). Alarms treat missing
-// values as zero.
+// metric and dimensions for the hours in which it had a value (CloudWatch pricing, "Custom metrics"). An alarm must take
+// a missing value for zero.
 func Metrics() []MetricInfo { return append([]MetricInfo(nil), metrics...) }
 
 func (m Metric) info() (MetricInfo, bool) {

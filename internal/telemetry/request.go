@@ -98,7 +98,7 @@ func Count(ctx context.Context, m Metric, value float64) {
 }
 
 // End writes the line that sums the request up, with its metrics, whatever the level of the logger: metrics are read
-// from this line. What is counted or logged for debugging afterwards, by work that was left behind, is lost.
+// from this line, so that Lambda's own filter must let level info through. What is counted or logged for debugging afterwards, by work that was left behind, is lost.
 func End(ctx context.Context, level slog.Level, message string, attrs ...slog.Attr) {
 	r := scopeOf(ctx).request
 	if r == nil {
