@@ -24,6 +24,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/expenzez/aws-backend/internal/retry"
 	"github.com/expenzez/aws-backend/internal/telemetry"
 )
 
@@ -36,7 +37,7 @@ func spans(t *testing.T, answer http.HandlerFunc, call func(context.Context, aws
 	m["AWS_ENDPOINT_URL"] = server.URL
 	cfg, err := Load(lookup(m))
 	require.NoError(t, err)
-	cfg.Retryer = func() aws.Retryer { return retryer(func() float64 { return 0 }) }
+	cfg.Retryer = func() aws.Retryer { return retry.Retryer(retry.Policy{Random: func() float64 { return 0 }}) }
 	recorder := tracetest.NewSpanRecorder()
 	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder)).Tracer("test")
 	var log bytes.Buffer
