@@ -121,10 +121,6 @@ func TestEveryPackageHasOneComment(t *testing.T) {
 	}
 }
 
-// linkers names the functions that may link Tink: it switches dead-code elimination off, so that only those which
-// encrypt personal fields pay for it.
-var linkers = []string{"auth-api"}
-
 // A function's dependencies are committed beside it: a new one is a decision that shows in review.
 func TestDependenciesOfFunctions(t *testing.T) {
 	root := repository(t)
@@ -138,7 +134,6 @@ func TestDependenciesOfFunctions(t *testing.T) {
 		slices.Sort(modules)
 		modules = slices.Compact(modules)
 		golden.Compare(t, filepath.Join(root, artifact.Package(f.Key), "dependencies.txt"), []byte(strings.Join(modules, "\n")+"\n"))
-		require.Equal(t, slices.Contains(linkers, f.Key), slices.Contains(modules, "github.com/tink-crypto/tink-go/v2"), "%s: Tink", f.Key)
 	}
 }
 
@@ -154,15 +149,14 @@ func TestSizeAndDeadCodeOfFunctions(t *testing.T) {
 	for _, key := range keys {
 		info, err := os.Stat(filepath.Join(out, key+".zip"))
 		require.NoError(t, err)
+		linked := dumpdep(t, root, key)
+		require.NotContains(t, linked, "<ReflectMethod>", "%s: dead-code elimination is off", key)
 		budget := int64(4_800_000)
-		if slices.Contains(linkers, key) {
+		if strings.Contains(linked, "github.com/tink-crypto/") {
 			budget = 6_200_000
 		}
 		t.Logf("%s.zip has %d bytes of at most %d", key, info.Size(), budget)
 		require.LessOrEqual(t, info.Size(), budget, key)
-		if !slices.Contains(linkers, key) {
-			require.NotContains(t, dumpdep(t, root, key), "<ReflectMethod>", "%s: dead-code elimination is off", key)
-		}
 	}
 }
 

@@ -8,10 +8,16 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/expenzez/aws-backend/internal/awsconfig"
 	"github.com/expenzez/aws-backend/internal/catalog"
 	"github.com/expenzez/aws-backend/internal/environ"
+	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/telemetry"
 	"github.com/expenzez/aws-backend/internal/telemetry/xray"
 	"github.com/expenzez/aws-backend/lambda/auth"
@@ -38,10 +44,10 @@ func build(lookup func(string) (string, bool)) (lambda.Handler, error) {
 		return nil, err
 	}
 	log := telemetry.New(os.Stdout, telemetry.Options{Environment: values.Environment, Service: service.Key, Function: f.Key, Version: lambdacontext.FunctionVersion})
-	db := newTables(cfg)
+	db := store.Open(cfg, store.Options{})
 	handler, err := auth.New(auth.Deps{
 		Values: values, Tables: auth.Bind(db, values), Tx: db,
-		Cognito: newPool(cfg), Secrets: newSecrets(cfg), KMS: newKey(cfg),
+		Cognito: newPool(cfg), Secrets: secretsmanager.NewFromConfig(cfg), KMS: kms.NewFromConfig(cfg),
 		Log: log,
 		Now: time.Now,
 	})
@@ -49,4 +55,14 @@ func build(lookup func(string) (string, bool)) (lambda.Handler, error) {
 		return nil, err
 	}
 	return xray.Trace(handler, f.Key, lookup, log), nil
+}
+
+// poolTimeout bounds one attempt at the user pool, which hashes passwords and sends mails before it answers.
+const poolTimeout = 4 * time.Second
+
+func newPool(cfg aws.Config) *cognitoidentityprovider.Client {
+	return cognitoidentityprovider.NewFromConfig(cfg, func(o *cognitoidentityprovider.Options) {
+		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(poolTimeout)
+		o.RetryMaxAttempts = 2
+	})
 }
