@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/http"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -63,29 +62,6 @@ func (l spanLimiter) Count(ctx context.Context, counts []Count) (verdict Verdict
 	ctx, span := telemetry.StartSpan(ctx, "limiter")
 	defer func() { telemetry.EndSpan(span, err) }()
 	return l.next.Count(ctx, counts)
-}
-
-// count counts the request.
-func count(ctx context.Context, status int, millis float64, cold bool) {
-	telemetry.Count(ctx, telemetry.Requests, 1)
-	telemetry.Count(ctx, telemetry.Duration, millis)
-	if status >= http.StatusInternalServerError {
-		telemetry.Count(ctx, telemetry.Errors5xx, 1)
-	}
-	if status == http.StatusTooManyRequests {
-		telemetry.Count(ctx, telemetry.Limited, 1)
-	}
-	if cold {
-		telemetry.Count(ctx, telemetry.ColdStart, 1)
-	}
-}
-
-// annotate says on the span of the invocation what came of it.
-func annotate(ctx context.Context, ev event, status int, cold bool) {
-	if span := trace.SpanFromContext(ctx); span.IsRecording() {
-		span.SetAttributes(telemetry.AttrRoute.String(ev.Method+" "+ev.Resource), telemetry.AttrStatus.Int(status),
-			telemetry.AttrRequestID.String(ev.Context.RequestID), telemetry.AttrColdStart.Bool(cold))
-	}
 }
 
 // event is the error event of a request that failed by our fault; none when the sandbox has made enough of them.

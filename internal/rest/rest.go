@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/expenzez/aws-backend/internal/apperr"
 	"github.com/expenzez/aws-backend/internal/service"
 	"github.com/expenzez/aws-backend/internal/store"
@@ -265,10 +267,7 @@ func (c *call) answer(ctx context.Context) (Response, error) {
 // query, no path parameter and no address.
 func (a *API) log(ctx context.Context, ev event, o outcome, cold bool, took time.Duration) {
 	status := o.status(a.routes[ev.Method+" "+ev.Resource])
-	millis := float64(took.Microseconds()) / 1000
-	level, attrs := slog.LevelInfo, []slog.Attr{
-		slog.Int(telemetry.FieldStatus, status), slog.Float64(telemetry.FieldDuration, millis), slog.Bool(telemetry.FieldColdStart, cold),
-	}
+	level, attrs := slog.LevelInfo, telemetry.Answered(ctx, status, took, cold)
 	if ev.Context.Authorizer.Subject != "" {
 		attrs = append(attrs, slog.String(telemetry.FieldUserHash, pseudonym(ev.Context.Authorizer.Subject)))
 	}
@@ -285,8 +284,7 @@ func (a *API) log(ctx context.Context, ev event, o outcome, cold bool, took time
 	if len(o.stack) > 0 {
 		attrs = append(attrs, slog.String(telemetry.FieldStack, o.stack.String()))
 	}
-	count(ctx, status, millis, cold)
-	annotate(ctx, ev, status, cold)
+	trace.SpanFromContext(ctx).SetAttributes(telemetry.AttrRoute.String(ev.Method+" "+ev.Resource), telemetry.AttrRequestID.String(ev.Context.RequestID))
 	telemetry.End(ctx, level, "request", attrs...)
 }
 

@@ -9,10 +9,30 @@ import (
 	"time"
 )
 
-// output takes whole lines.
+// output takes whole lines, and what is counted beside requests.
 type output struct {
 	mu sync.Mutex
 	w  io.Writer
+
+	countedMu sync.Mutex // not mu: who counts does not wait for a write
+	counted   []measure
+}
+
+func (o *output) count(m measure) {
+	o.countedMu.Lock()
+	defer o.countedMu.Unlock()
+	o.counted = add(o.counted, m)
+}
+
+// take adds what was counted beside requests, once.
+func (o *output) take(counted []measure) []measure {
+	o.countedMu.Lock()
+	defer o.countedMu.Unlock()
+	for _, m := range o.counted {
+		counted = add(counted, m)
+	}
+	o.counted = o.counted[:0]
+	return counted
 }
 
 func (o *output) write(line []byte) error {
@@ -190,8 +210,10 @@ type measure struct {
 	value float64
 }
 
-// appendMetrics adds the metrics and what makes CloudWatch read them: dimensions are the service and the function, not
-// the route, since each route would be billed as metrics of its own; the line has the route for queries.
+// appendMetrics adds the metrics and what makes CloudWatch read them (CloudWatch User Guide, "Specification: Embedded
+// metric format"): at most 100 metrics, whose values and dimensions are members of the root. Dimensions are the service
+// and the function, not the route, since each route would be billed as metrics of its own; the line has the route for
+// queries.
 func (o Options) appendMetrics(b []byte, at time.Time, counted []measure) []byte {
 	if len(counted) == 0 {
 		return b

@@ -13,7 +13,8 @@ const (
 	// maxDepth is how deep groups may be nested.
 	maxDepth = 8
 	// maxLine is from how many bytes on a line takes no more attributes. With the field that crosses it, it stays below
-	// the 256 KB that the embedded metric format allows (CloudWatch User Guide, "Specification: Embedded metric format").
+	// 256 KB. The embedded metric format allows 1 MB (CloudWatch User Guide, "Specification: Embedded metric format");
+	// earlier editions of that page, and of the limits of CloudWatch Logs, said 256 KB.
 	maxLine = 160 << 10
 	omitted = "[omitted]"
 )

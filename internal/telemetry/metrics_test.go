@@ -2,6 +2,7 @@ package telemetry_test
 
 import (
 	"bytes"
+	"context"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -11,12 +12,14 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 
+	"github.com/expenzez/aws-backend/internal/cache"
 	"github.com/expenzez/aws-backend/internal/golden"
 	"github.com/expenzez/aws-backend/internal/telemetry"
 )
@@ -128,6 +131,78 @@ func TestMetricsAreWrittenOnceAndAtAnyLevel(t *testing.T) {
 	require.NotContains(t, b.String(), "_aws", "a request ends once")
 }
 
+// What hooks without a context count is in the metrics of the next request that ends, once.
+func TestCountersOfTheSandbox(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	log := telemetry.New(&b, telemetry.Options{Function: "f"})
+	entries := cache.New(cache.Options[string, int]{Observe: telemetry.SecretCache.Observer(log.With("x", 1))})
+	load := func(context.Context, string) (int, error) { return 1, nil }
+	for range 3 {
+		_, err := entries.GetOrLoad(t.Context(), "key", load)
+		require.NoError(t, err)
+	}
+	opened := telemetry.Counter(log, telemetry.OpenAIBreaker.Opened())
+	opened(1)
+	opened(math.NaN())
+	telemetry.Counter(log, "Unknown")(1)
+	telemetry.Counter(slog.New(slog.DiscardHandler), telemetry.Requests)(1)
+	ctx, other := telemetry.Begin(t.Context(), log), telemetry.Begin(t.Context(), log.WithGroup("g"))
+	telemetry.Count(ctx, telemetry.SecretCache.Hit(), 5)
+	telemetry.End(ctx, slog.LevelInfo, "request")
+	validEMF(t, b.Bytes())
+	got := object(t, b.Bytes())
+	require.EqualValues(t, 7, got["SecretCacheHit"])
+	require.EqualValues(t, 1, got["SecretCacheMiss"])
+	require.EqualValues(t, 1, got["OpenAIBreakerOpened"])
+	require.NotContains(t, got, "Unknown")
+	require.NotContains(t, got, "Requests")
+	b.Reset()
+	opened(1)
+	telemetry.End(ctx, slog.LevelInfo, "request")
+	require.NotContains(t, b.String(), "_aws", "a request ends once")
+	b.Reset()
+	telemetry.End(other, slog.LevelInfo, "request")
+	require.EqualValues(t, 1, object(t, b.Bytes())["OpenAIBreakerOpened"])
+	require.NotContains(t, b.String(), "SecretCache")
+}
+
+// Nothing is lost and nothing counted twice when requests end while others count.
+func TestCountersAreUsedByManyAtOnce(t *testing.T) {
+	t.Parallel()
+	const many, times = 8, 200
+	var lines writes
+	log := telemetry.New(&lines, telemetry.Options{})
+	count := telemetry.Counter(log, telemetry.AWSRetries)
+	var all sync.WaitGroup
+	for range many {
+		all.Go(func() {
+			for range times {
+				count(1)
+				telemetry.End(telemetry.Begin(context.Background(), log), slog.LevelInfo, "request")
+			}
+		})
+	}
+	all.Wait()
+	telemetry.End(telemetry.Begin(t.Context(), log), slog.LevelInfo, "request")
+	sum := 0.0
+	for _, l := range lines.lines {
+		if n, ok := object(t, []byte(l))["AWSRetries"].(float64); ok {
+			sum += n
+		}
+	}
+	require.EqualValues(t, many*times, sum)
+}
+
+// Attributes that several requests share are not written to.
+func TestSharedAttributesOfRequests(t *testing.T) {
+	t.Parallel()
+	shared := append(make([]slog.Attr, 0, 2), slog.String("x", "y"))
+	ctx := context.WithValue(t.Context(), "x-amzn-trace-id", "Root="+root) //nolint:staticcheck // the runtime's own key
+	telemetry.Begin(ctx, slog.New(slog.DiscardHandler), shared...)
+	require.Zero(t, shared[:2][1])
+}
+
 // The constants and the two tables say the same.
 func TestNamesAreOneList(t *testing.T) {
 	t.Parallel()
@@ -156,7 +231,7 @@ func TestNamesAreOneList(t *testing.T) {
 		constants[kind] = append(constants[kind], text)
 		return true
 	})
-	var fields, metrics, caches []string
+	var fields, metrics, caches, breakers []string
 	for _, f := range telemetry.Fields() {
 		require.NotEmpty(t, f.Meaning, f.Name)
 		fields = append(fields, f.Name)
@@ -171,6 +246,11 @@ func TestNamesAreOneList(t *testing.T) {
 		caches = append(caches, string(c))
 		constants["Metric"] = append(constants["Metric"], string(c.Hit()), string(c.Miss()))
 	}
+	for _, b := range telemetry.Breakers() {
+		breakers = append(breakers, string(b))
+		constants["Metric"] = append(constants["Metric"], string(b.Opened()), string(b.HalfOpened()), string(b.Closed()), string(b.Refused()))
+	}
+	require.LessOrEqual(t, len(telemetry.Metrics()), 100, "a line may have no more")
 	for _, m := range telemetry.Metrics() {
 		require.NotEmpty(t, m.Meaning, m.Name)
 		require.NotEmpty(t, m.Unit, m.Name)
@@ -180,5 +260,6 @@ func TestNamesAreOneList(t *testing.T) {
 	require.ElementsMatch(t, constants["Field"], fields)
 	require.ElementsMatch(t, constants["Metric"], metrics)
 	require.ElementsMatch(t, constants["Cache"], caches)
+	require.ElementsMatch(t, constants["Breaker"], breakers)
 	require.NotContains(t, fields, "", "names are not empty")
 }

@@ -89,7 +89,7 @@ const Namespace = "Expenzez"
 // Metric is the name of a metric. The closed set is Metrics: others are not counted.
 type Metric string
 
-// What is counted beside caches. Metrics says what each means.
+// What is counted beside caches and breakers. Metrics says what each means.
 const (
 	Requests        Metric = "Requests"
 	Errors5xx       Metric = "Errors5xx"
@@ -97,7 +97,6 @@ const (
 	ColdStart       Metric = "ColdStart"
 	Limited         Metric = "Limited"
 	LimiterFallback Metric = "LimiterFallback"
-	BreakerOpen     Metric = "BreakerOpen"
 	AWSRetries      Metric = "AWSRetries"
 	EventsDropped   Metric = "ErrorEventsDropped"
 )
@@ -125,6 +124,36 @@ func (c Cache) Hit() Metric { return Metric(c + "CacheHit") }
 // Miss counts questions that the cache could not answer.
 func (c Cache) Miss() Metric { return Metric(c + "CacheMiss") }
 
+// Breaker names a circuit breaker whose changes of state are counted.
+type Breaker string
+
+// The breakers.
+const (
+	OpenAIBreaker     Breaker = "OpenAI"
+	AppleKeysBreaker  Breaker = "AppleKeys"
+	AppleTokenBreaker Breaker = "AppleToken"
+	PushBreaker       Breaker = "Push"
+	SentryBreaker     Breaker = "Sentry"
+	LimiterBreaker    Breaker = "Limiter" // of the counters of caller limits
+)
+
+// Breakers are all breakers.
+func Breakers() []Breaker {
+	return []Breaker{OpenAIBreaker, AppleKeysBreaker, AppleTokenBreaker, PushBreaker, SentryBreaker, LimiterBreaker}
+}
+
+// Opened counts changes to open, from whatever state.
+func (b Breaker) Opened() Metric { return Metric(b + "BreakerOpened") }
+
+// HalfOpened counts changes to half-open: it lets a few calls try.
+func (b Breaker) HalfOpened() Metric { return Metric(b + "BreakerHalfOpened") }
+
+// Closed counts changes to closed.
+func (b Breaker) Closed() Metric { return Metric(b + "BreakerClosed") }
+
+// Refused counts calls that were not made because of it.
+func (b Breaker) Refused() Metric { return Metric(b + "BreakerRefused") }
+
 // Unit is one of CloudWatch's (CloudWatch API Reference, "MetricDatum").
 type Unit string
 
@@ -149,7 +178,6 @@ var metrics = func() []MetricInfo {
 		{ColdStart, UnitCount, "requests that were the first of their sandbox"},
 		{Limited, UnitCount, "requests refused by a caller limit"},
 		{LimiterFallback, UnitCount, "limits decided by the sandbox alone because the counters did not answer"},
-		{BreakerOpen, UnitCount, "calls that were not made because a breaker is open"},
 		{AWSRetries, UnitCount, "attempts at AWS calls after their first"},
 		{EventsDropped, UnitCount, "error events held back by the cap or as repetitions"},
 	}
@@ -157,6 +185,13 @@ var metrics = func() []MetricInfo {
 		all = append(all,
 			MetricInfo{c.Hit(), UnitCount, "answers from the cache"},
 			MetricInfo{c.Miss(), UnitCount, "questions that the cache could not answer"})
+	}
+	for _, b := range Breakers() {
+		all = append(all,
+			MetricInfo{b.Opened(), UnitCount, "times that the breaker opened"},
+			MetricInfo{b.HalfOpened(), UnitCount, "times that the breaker let a few calls try"},
+			MetricInfo{b.Closed(), UnitCount, "times that the breaker closed"},
+			MetricInfo{b.Refused(), UnitCount, "calls that were not made because of the breaker"})
 	}
 	return all
 }()

@@ -4,9 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"math"
+	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 const (
@@ -62,7 +66,7 @@ func From(ctx context.Context) *slog.Logger {
 // The logger is one of New, or derived from one; another is used as it is, without debug lines and metrics.
 func Begin(ctx context.Context, logger *slog.Logger, attrs ...slog.Attr) context.Context {
 	if t, ok := ParseTrace(TraceID(ctx)); ok {
-		attrs = append(attrs, slog.String(FieldTraceID, t.Root))
+		attrs = append(slices.Clip(attrs), slog.String(FieldTraceID, t.Root))
 	}
 	r := &request{}
 	h := logger.Handler().WithAttrs(attrs)
@@ -78,7 +82,7 @@ func Begin(ctx context.Context, logger *slog.Logger, attrs ...slog.Attr) context
 func Count(ctx context.Context, m Metric, value float64) {
 	r := scopeOf(ctx).request
 	info, ok := m.info()
-	if r == nil || !ok || math.IsNaN(value) || math.IsInf(value, 0) {
+	if r == nil || !ok {
 		return
 	}
 	r.mu.Lock()
@@ -86,19 +90,73 @@ func Count(ctx context.Context, m Metric, value float64) {
 	if r.ended {
 		return
 	}
-	for i := range r.counted {
-		if r.counted[i].info.Name == m {
-			if sum := r.counted[i].value + value; !math.IsInf(sum, 0) {
-				r.counted[i].value = sum
+	r.counted = add(r.counted, measure{info, value})
+}
+
+// Answered counts a request that was answered with an HTTP status, and says so on the span of the context. It returns
+// the attributes that the line has of it.
+func Answered(ctx context.Context, status int, took time.Duration, cold bool) []slog.Attr {
+	millis := float64(took.Microseconds()) / 1000
+	Count(ctx, Requests, 1)
+	Count(ctx, Duration, millis)
+	if status >= http.StatusInternalServerError {
+		Count(ctx, Errors5xx, 1)
+	}
+	if status == http.StatusTooManyRequests {
+		Count(ctx, Limited, 1)
+	}
+	if cold {
+		Count(ctx, ColdStart, 1)
+	}
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
+		span.SetAttributes(AttrStatus.Int(status), AttrColdStart.Bool(cold))
+	}
+	return []slog.Attr{slog.Int(FieldStatus, status), slog.Float64(FieldDuration, millis), slog.Bool(FieldColdStart, cold)}
+}
+
+// add adds to the metric's value. What is no number, and what would make it none, is left out.
+func add(all []measure, m measure) []measure {
+	if math.IsNaN(m.value) || math.IsInf(m.value, 0) {
+		return all
+	}
+	for i := range all {
+		if all[i].info.Name == m.info.Name {
+			if sum := all[i].value + m.value; !math.IsInf(sum, 0) {
+				all[i].value = sum
 			}
-			return
+			return all
 		}
 	}
-	r.counted = append(r.counted, measure{info, value})
+	return append(all, m)
+}
+
+// Counter counts for the sandbox, for hooks that are given no context and so no request. What it counts is among the
+// metrics of the next request under the logger that ends; it is lost when none does. The logger is one of New, or derived
+// from one: with another, and for a metric that is not in Metrics, it does nothing. It is safe for concurrent use.
+func Counter(logger *slog.Logger, m Metric) func(value float64) {
+	h, own := logger.Handler().(*handler)
+	info, ok := m.info()
+	if !own || !ok {
+		return func(float64) {}
+	}
+	return func(value float64) { h.out.count(measure{info, value}) }
+}
+
+// Observer is a cache's hook (see cache.Options): it counts hits and misses as Counter does.
+func (c Cache) Observer(logger *slog.Logger) func(hit bool) {
+	hits, misses := Counter(logger, c.Hit()), Counter(logger, c.Miss())
+	return func(hit bool) {
+		if hit {
+			hits(1)
+		} else {
+			misses(1)
+		}
+	}
 }
 
 // End writes the line that sums the request up, with its metrics, whatever the level of the logger: metrics are read
-// from this line, so that Lambda's own filter must let level info through. What is counted or logged for debugging afterwards, by work that was left behind, is lost.
+// from this line, so that Lambda's own filter must let level info through. What is counted or logged for debugging
+// afterwards, by work that was left behind, is lost.
 func End(ctx context.Context, level slog.Level, message string, attrs ...slog.Attr) {
 	r := scopeOf(ctx).request
 	if r == nil {
@@ -112,11 +170,12 @@ func End(ctx context.Context, level slog.Level, message string, attrs ...slog.At
 	}
 	r.mu.Lock()
 	counted := r.counted
-	if r.ended {
-		counted = nil
-	}
-	r.ended = true
+	again := r.ended
+	r.ended, r.counted = true, nil
 	r.mu.Unlock()
+	if !again {
+		counted = h.out.take(counted)
+	}
 	record := slog.NewRecord(h.o.now(), level, message, 0)
 	record.AddAttrs(attrs...)
 	_ = h.line(record, counted) // there is nowhere else to say that standard output is gone

@@ -82,7 +82,7 @@ func (r *Reporter) Event(f Failure) (slog.Attr, bool) {
 	if f.Err == nil {
 		f.Err = errNone
 	}
-	now := r.o.Now()
+	now := r.o.Now().Round(0) // by the wall clock: the monotonic one stands still while the sandbox is frozen
 	chain := unwrap(f.Err)
 	fingerprint := fingerprint(r.o.Source.Function, f, chain)
 	suppressed, ok := r.admit(fingerprint, now)

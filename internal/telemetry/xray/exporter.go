@@ -63,9 +63,10 @@ func (e *Exporter) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan)
 	if err != nil {
 		return fmt.Errorf("xray: %w", err)
 	}
+	deadline := time.Now().Add(Bound) // before waiting for others, whose deadlines are earlier
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.conn.SetWriteDeadline(time.Now().Add(Bound)); err != nil {
+	if err := e.conn.SetWriteDeadline(deadline); err != nil {
 		return fmt.Errorf("xray: %w", err)
 	}
 	for i, d := range datagrams {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -27,6 +28,7 @@ import (
 
 	"github.com/expenzez/aws-backend/internal/golden"
 	"github.com/expenzez/aws-backend/internal/telemetry"
+	"github.com/expenzez/aws-backend/internal/telemetry/report"
 	"github.com/expenzez/aws-backend/internal/telemetry/xray"
 )
 
@@ -280,6 +282,32 @@ func (l *locked) ExportSpans(ctx context.Context, s []sdktrace.ReadOnlySpan) err
 	return l.next.ExportSpans(ctx, s)
 }
 func (l *locked) Shutdown(context.Context) error { return nil }
+
+// A sandbox is frozen as soon as it has answered: nothing may be left that wants to run. The bubble ends only when all
+// goroutines that were begun in it have.
+func TestNothingRunsAfterAnInvocation(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := telemetry.New(io.Discard, telemetry.Options{})
+		reporter := report.New(report.Options{})
+		w := &wire{}
+		h := xray.Wrap(handler(func(ctx context.Context) ([]byte, error) {
+			ctx = telemetry.Begin(ctx, log)
+			_, span := telemetry.StartSpan(ctx, "work")
+			telemetry.Counter(log, telemetry.Requests)(1)
+			telemetry.EndSpan(span, io.EOF)
+			event, _ := reporter.Event(report.Failure{Err: io.EOF})
+			telemetry.End(ctx, slog.LevelError, "request", event)
+			return nil, nil
+		}), "f", xray.Options{Exporter: xray.NewExporter(w), Log: log})
+		begun := time.Now()
+		_, err := h.Invoke(within(t.Context(), header), nil)
+		require.NoError(t, err)
+		require.Len(t, w.datagrams, 1, "they are written before the answer is given")
+		synctest.Wait()
+		require.Equal(t, begun, time.Now(), "nobody waited")
+	})
+}
 
 func TestSpansBeyondTheLimitAreCounted(t *testing.T) {
 	t.Parallel()
