@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/stretchr/testify/require"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/expenzez/aws-backend/internal/catalog"
 	"github.com/expenzez/aws-backend/internal/secret"
@@ -58,8 +60,16 @@ func newWorld(t *testing.T) *world {
 	clock := func() time.Time { return w.now }
 	w.signer = token.NewSigner(issuer, func(context.Context) (secret.Value, error) { return value, nil }, clock)
 	keys := token.NewKeys(w, token.KeysOptions{Now: clock})
-	w.handler = authorizer.New(token.NewVerifier(issuer, keys, clock), telemetry.New(&w.log, telemetry.Options{Level: slog.LevelDebug}))
+	w.handler = authorizer.New(token.NewVerifier(issuer, keys, clock), telemetry.New(&w.log, telemetry.Options{Function: "authorizer", Level: slog.LevelDebug}), clock)
 	return w
+}
+
+// line is the only one in the log.
+func (w *world) line(t *testing.T) map[string]any {
+	t.Helper()
+	var line map[string]any
+	require.NoError(t, json.Unmarshal(w.log.Bytes(), &line), w.log.String())
+	return line
 }
 
 func (w *world) token(t *testing.T) string {
@@ -127,7 +137,11 @@ func TestRefusalsAreTheWordThatTheGatewayKnows(t *testing.T) {
 			if len(h) > 20 {
 				require.NotContains(t, w.log.String(), h[10:], "a log never holds a token")
 			}
-			require.Contains(t, w.log.String(), `"refused"`)
+			line := w.line(t)
+			require.Equal(t, "INFO", line["level"])
+			require.EqualValues(t, 401, line["status"])
+			require.Contains(t, line["error"], "access token is not valid")
+			require.NotContains(t, line, "event", "it is no fault of ours")
 		})
 	}
 }
@@ -158,12 +172,84 @@ func TestFailuresAreNotRefusals(t *testing.T) {
 			_, err := w.call(t, "Bearer "+raw, c.arn)
 			require.ErrorContains(t, err, c.want)
 			require.NotEqual(t, "Unauthorized", err.Error())
-			require.Contains(t, w.log.String(), `"ERROR"`)
+			line := w.line(t)
+			require.Equal(t, "ERROR", line["level"])
+			require.EqualValues(t, 500, line["status"])
+			require.EqualValues(t, 1, line["Errors5xx"])
+			require.Contains(t, line["event"], "event_id")
+			require.NotContains(t, w.log.String(), "transactions/7", "a log never holds a path")
 		})
 	}
 	w := newWorld(t)
 	_, err := w.handler.Invoke(t.Context(), []byte(`{"authorizationToken":`))
 	require.ErrorContains(t, err, "not JSON")
+}
+
+func TestEachEventLeavesOneLine(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	raw := w.token(t)
+	for i, cold := range []bool{true, false} {
+		w.log.Reset()
+		_, err := w.call(t, "Bearer "+raw, method)
+		require.NoError(t, err)
+		line := w.line(t)
+		require.Equal(t, "request", line["message"])
+		require.EqualValues(t, 200, line["status"])
+		require.Equal(t, cold, line["cold_start"], i)
+		require.EqualValues(t, 1, line["Requests"])
+		require.Contains(t, line, "Duration")
+		require.Contains(t, line, "_aws")
+		require.NotContains(t, line, "Errors5xx")
+		require.NotContains(t, w.log.String(), "user-1")
+	}
+}
+
+func TestRepeatedFailuresAreOneEvent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.err = errors.New("down")
+	for _, event := range []bool{true, false} {
+		w.log.Reset()
+		_, err := w.call(t, "Bearer "+w.token(t), method)
+		require.ErrorContains(t, err, "down")
+		line := w.line(t)
+		require.Equal(t, event, line["event"] != nil)
+		require.Equal(t, event, line["ErrorEventsDropped"] == nil)
+	}
+}
+
+// A panic is a failure like others: the process goes on.
+func TestAPanicIsAFailure(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	raw := w.token(t)
+	broken := token.NewVerifier(issuer, token.NewKeys(w, token.KeysOptions{Now: func() time.Time { return w.now }}), func() time.Time { panic("boom") })
+	w.handler = authorizer.New(broken, telemetry.New(&w.log, telemetry.Options{}), func() time.Time { return w.now })
+	_, err := w.call(t, "Bearer "+raw, method)
+	require.ErrorContains(t, err, "panic: boom")
+	line := w.line(t)
+	require.EqualValues(t, 500, line["status"])
+	require.Equal(t, "fatal", line["event"].(map[string]any)["level"])
+	require.Contains(t, line["stack"], "TestAPanicIsAFailure")
+}
+
+// The span of the invocation says what came of it: a refusal is no fault.
+func TestWhatTheSpanSays(t *testing.T) {
+	t.Parallel()
+	for _, header := range []string{"", "Bearer "} {
+		w := newWorld(t)
+		status := 401
+		if header != "" {
+			header, status = header+w.token(t), 200
+		}
+		recorder := tracetest.NewSpanRecorder()
+		ctx, span := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder)).Tracer("").Start(t.Context(), "authorizer")
+		_, _ = w.handler.Invoke(ctx, []byte(`{"authorizationToken":"`+header+`","methodArn":"`+method+`"}`))
+		span.End()
+		require.Contains(t, recorder.Ended()[0].Attributes(), telemetry.AttrStatus.Int(status))
+		require.Contains(t, recorder.Ended()[0].Attributes(), telemetry.AttrColdStart.Bool(true))
+	}
 }
 
 func TestAWarmAuthorizerCallsNothing(t *testing.T) {
@@ -192,7 +278,7 @@ func TestDeclaredAccessIsUsed(t *testing.T) {
 	view := db.As(granted...)
 	clock := func() time.Time { return w.now }
 	keys := token.NewKeys(store.NewTable(view, "signing-keys"), token.KeysOptions{Now: clock})
-	w.handler = authorizer.New(token.NewVerifier(issuer, keys, clock), telemetry.New(&w.log, telemetry.Options{}))
+	w.handler = authorizer.New(token.NewVerifier(issuer, keys, clock), telemetry.New(&w.log, telemetry.Options{}), clock)
 	_, err = w.call(t, "Bearer "+w.token(t), method)
 	require.NoError(t, err)
 	require.Equal(t, granted, view.Used())

@@ -42,5 +42,5 @@ func build(lookup func(string) (string, bool)) (lambda.Handler, error) {
 	log := telemetry.New(os.Stdout, telemetry.Options{Environment: values.Environment, Service: service.Key, Function: f.Key, Version: lambdacontext.FunctionVersion})
 	db := store.Open(cfg, store.Options{})
 	keys := token.NewKeys(store.NewTable(db, values.Table("signing-keys")), token.KeysOptions{})
-	return xray.Trace(authorizer.New(token.NewVerifier(values.Issuer, keys, time.Now), log), f.Key, lookup, log), nil
+	return xray.Trace(authorizer.New(token.NewVerifier(values.Issuer, keys, time.Now), log, time.Now), f.Key, lookup, log), nil
 }
