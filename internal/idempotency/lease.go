@@ -343,7 +343,7 @@ func (e *execution) owned() guard {
 // note logs what could not be recorded. A refusal is no failure: the record is another's.
 func (e *execution) note(ctx context.Context, what string, err error) {
 	if err != nil && !errors.Is(err, store.ErrConditionFailed) {
-		telemetry.From(ctx).WarnContext(ctx, what, "operation", e.req.Route, "downstream", DownstreamKey(e.id), "error", err)
+		telemetry.From(ctx).WarnContext(ctx, what, "operation", e.req.Route, "downstream", DownstreamKey(e.id), telemetry.FieldError, err)
 	}
 }
 

@@ -174,7 +174,7 @@ func (l *Limiter) one(ctx, inTime context.Context, c check) result {
 	}
 	r = l.memory.count(c)
 	telemetry.Count(ctx, telemetry.LimiterFallback, 1)
-	telemetry.From(ctx).WarnContext(ctx, "caller limit without its store", "class", string(c.class), "allowed", r.allowed, "error", err)
+	telemetry.From(ctx).WarnContext(ctx, "caller limit without its store", "class", string(c.class), "allowed", r.allowed, telemetry.FieldError, err)
 	return r
 }
 
@@ -222,7 +222,7 @@ func (l *Limiter) settle(ctx context.Context, c check, n ring) result {
 	}
 	r.allowed = false
 	if _, err := l.table.UpdateItem(ctx, refund(c.key, c.k, r.room)); err != nil {
-		telemetry.From(ctx).WarnContext(ctx, "caller limit keeps a refused request", "class", string(c.class), "error", err)
+		telemetry.From(ctx).WarnContext(ctx, "caller limit keeps a refused request", "class", string(c.class), telemetry.FieldError, err)
 	}
 	return r
 }

@@ -166,9 +166,9 @@ func each[T any](ctx context.Context, all []T, j job[T]) {
 			continue
 		}
 		if stack, err := guarded(func() error { return j.do(ctx, one) }); err != nil {
-			attrs := []any{"id", j.id(one), "error", err}
+			attrs := []any{"id", j.id(one), telemetry.FieldError, err}
 			if stack != "" {
-				attrs = append(attrs, "stack", stack)
+				attrs = append(attrs, telemetry.FieldStack, stack)
 			}
 			log.ErrorContext(ctx, "a record failed", attrs...)
 			j.failed(one)

@@ -185,7 +185,7 @@ func query(ctx context.Context, table store.Querier) (map[string]PublicKey, erro
 		for _, item := range out.Items {
 			key, err := readItem(item)
 			if err != nil {
-				telemetry.From(ctx).Error("a public key cannot be read", "error", err)
+				telemetry.From(ctx).Error("a public key cannot be read", telemetry.FieldError, err)
 				continue
 			}
 			keys[key.ID] = key

@@ -203,7 +203,7 @@ func (a *api) beginAttempts(ctx context.Context, index string, now time.Time) er
 // stricter, no more.
 func (a *api) forgetAttempts(ctx context.Context, index string) {
 	if _, err := a.t.LoginAttempts.DeleteItem(ctx, &dynamodb.DeleteItemInput{Key: attemptsKey(index)}); err != nil {
-		telemetry.From(ctx).WarnContext(ctx, "failed attempts were not forgotten", "error", err)
+		telemetry.From(ctx).WarnContext(ctx, "failed attempts were not forgotten", telemetry.FieldError, err)
 	}
 }
 
@@ -214,6 +214,6 @@ func (a *api) takeBackAttempt(ctx context.Context, index string) {
 		ExpressionAttributeValues: store.Item{":less": store.N(-1), ":none": store.N(0)},
 	})
 	if err != nil && !errors.Is(err, store.ErrConditionFailed) {
-		telemetry.From(ctx).WarnContext(ctx, "an attempt was not taken back", "error", err)
+		telemetry.From(ctx).WarnContext(ctx, "an attempt was not taken back", telemetry.FieldError, err)
 	}
 }
