@@ -20,8 +20,9 @@ const AttemptTimeout = 2 * time.Second
 
 // Load reads region and credentials of the function's role, which Lambda sets for the life of a sandbox (AWS Lambda
 // Developer Guide, "Defined runtime environment variables"), and AWS_ENDPOINT_URL, which stands in for AWS in the local
-// cloud. The error names every variable that is missing. Retries are ours on purpose: the SDK's own wait a second after a
-// throttle, which outlasts a request.
+// cloud. Each call of a client leaves one span under a traced context, and counts its retries for the request. The error
+// names every variable that is missing. Retries are ours on purpose: the SDK's own wait a second after a throttle, which
+// outlasts a request.
 func Load(lookup func(string) (string, bool)) (aws.Config, error) {
 	var problems []error
 	need := func(name string) string {
