@@ -15,6 +15,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
@@ -39,10 +40,15 @@ func requestLine(t testing.TB, o telemetry.Options, count func(func(telemetry.Me
 	return b.Bytes()
 }
 
+// emfSchema is compiled once: a fuzzer needs it thousands of times.
+var emfSchema = sync.OnceValues(func() (*jsonschema.Schema, error) {
+	return jsonschema.NewCompiler().Compile("testdata/emf.schema.json")
+})
+
 // validEMF holds a line to the specification: its schema, and the rules that the schema cannot say.
 func validEMF(t testing.TB, line []byte) {
 	t.Helper()
-	schema, err := jsonschema.NewCompiler().Compile("testdata/emf.schema.json")
+	schema, err := emfSchema()
 	require.NoError(t, err)
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(line))
 	require.NoError(t, err)
@@ -57,7 +63,7 @@ func validEMF(t testing.TB, line []byte) {
 				value, ok := root[name.(string)].(string)
 				require.True(t, ok, "dimension %s has no text at the root", name)
 				require.NotEmpty(t, value)
-				require.LessOrEqual(t, len(value), 1024)
+				require.LessOrEqual(t, utf8.RuneCountInString(value), 1024)
 			}
 		}
 		seen := map[string]bool{}
