@@ -254,7 +254,7 @@ func TestNamesAreOneList(t *testing.T) {
 	}
 	for _, b := range telemetry.Breakers() {
 		breakers = append(breakers, string(b))
-		constants["Metric"] = append(constants["Metric"], string(b.Opened()), string(b.HalfOpened()), string(b.Closed()), string(b.Refused()))
+		constants["Metric"] = append(constants["Metric"], string(b.Opened()), string(b.HalfOpened()), string(b.Closed()), string(b.Rejected()))
 	}
 	require.LessOrEqual(t, len(telemetry.Metrics()), 100, "a line may have no more")
 	for _, m := range telemetry.Metrics() {

@@ -151,8 +151,8 @@ func (b Breaker) HalfOpened() Metric { return Metric(b + "BreakerHalfOpened") }
 // Closed counts changes to closed.
 func (b Breaker) Closed() Metric { return Metric(b + "BreakerClosed") }
 
-// Refused counts calls that were not made because of it.
-func (b Breaker) Refused() Metric { return Metric(b + "BreakerRefused") }
+// Rejected counts calls that were not made because of it.
+func (b Breaker) Rejected() Metric { return Metric(b + "BreakerRejected") }
 
 // Unit is one of CloudWatch's (CloudWatch API Reference, "MetricDatum").
 type Unit string
@@ -191,7 +191,7 @@ var metrics = func() []MetricInfo {
 			MetricInfo{b.Opened(), UnitCount, "times that the breaker opened"},
 			MetricInfo{b.HalfOpened(), UnitCount, "times that the breaker let a few calls try"},
 			MetricInfo{b.Closed(), UnitCount, "times that the breaker closed"},
-			MetricInfo{b.Refused(), UnitCount, "calls that were not made because of the breaker"})
+			MetricInfo{b.Rejected(), UnitCount, "calls that were not made because of the breaker"})
 	}
 	return all
 }()
