@@ -24,6 +24,7 @@ import (
 	"github.com/expenzez/aws-backend/internal/catalog"
 	"github.com/expenzez/aws-backend/internal/deployment"
 	"github.com/expenzez/aws-backend/internal/local/aws"
+	"github.com/expenzez/aws-backend/internal/local/events"
 	"github.com/expenzez/aws-backend/internal/local/gateway"
 	"github.com/expenzez/aws-backend/internal/local/lambda"
 	"github.com/expenzez/aws-backend/internal/store"
@@ -47,6 +48,7 @@ type Cloud struct {
 	account *Account
 	runtime *lambda.Runtime
 	gateway *gateway.Gateway
+	events  *events.Dispatcher
 	status  *status
 	stop    []func() error // in order of start
 }
@@ -163,7 +165,7 @@ func (c *Cloud) deploy(ctx context.Context, p *Project, out io.Writer) error {
 	return c.run(p, deployed)
 }
 
-// run starts the deployed functions and the deployed API.
+// run makes the deployed functions, the deployed API and the deployed event sources ready.
 func (c *Cloud) run(p *Project, deployed *deployment.Deployment) error {
 	functions, err := lambda.FromDeployment(deployed, p.Root)
 	if err != nil {
@@ -184,7 +186,18 @@ func (c *Cloud) run(p *Project, deployed *deployment.Deployment) error {
 	c.gateway, err = gateway.New(gateway.Config{
 		Deployment: deployed, Invoker: c.runtime, OnRequest: c.status.request, Log: slog.New(slog.DiscardHandler),
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	c.events, err = events.New(events.Config{
+		Deployment: deployed, Invoke: c.runtime.Invoke, Credentials: c.account.Front.Credentials, Endpoint: c.account.URL,
+		Operator: c.adminConfig(p).Credentials, Log: c.status.log,
+	})
+	if err != nil {
+		return err
+	}
+	c.onClose(c.events.Close) // before the functions that it invokes are stopped
+	return nil
 }
 
 // provision puts the given secrets into the account and makes the signing key, as the operator does on AWS.
@@ -212,7 +225,8 @@ func (c *Cloud) adminConfig(p *Project) sdk.Config {
 
 func (c *Cloud) serveAndSeed(ctx context.Context, listeners []net.Listener) error {
 	c.serve(listeners[0], c.gateway)
-	c.serve(listeners[1], c.status.handler(c.URL))
+	c.serve(listeners[1], c.status.handler(c.URL, c.events))
+	c.events.Start()
 	c.tick()
 	password := make([]byte, 12)
 	if _, err := rand.Read(password); err != nil {

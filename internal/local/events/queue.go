@@ -65,8 +65,10 @@ func (q *queue) read() {
 	for {
 		select {
 		case <-q.d.stopping.Done():
-			return
 		case q.slots <- struct{}{}:
+		}
+		if q.d.stopping.Err() != nil {
+			return
 		}
 		batch, err := q.gather()
 		q.unread(err)
