@@ -128,9 +128,9 @@ func queueMapping(queue string, change m) deployment.Resource {
 
 func streamMapping(stream string, change m) deployment.Resource {
 	return resource(typeMapping, "stream", with(m{
-		"eventSourceArn": stream, "functionName": arns + "consumer:live", "enabled": true, "batchSize": 100.0, "startingPosition": "TRIM_HORIZON",
+		"eventSourceArn": stream, "functionName": arns + "consumer:live", "enabled": true, "batchSize": 100.0, "startingPosition": "TRIM_HORIZON", "parallelizationFactor": 1.0,
 		"functionResponseTypes": []any{"ReportBatchItemFailures"},
-	}, change), m{"functionArn": arns + "consumer:live", "parallelizationFactor": 1.0})
+	}, change), m{"functionArn": arns + "consumer:live"})
 }
 
 func deployedSchedule(change m) deployment.Resource {

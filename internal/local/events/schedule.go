@@ -20,13 +20,13 @@ import (
 var ErrNoSchedule = errors.New("no schedule has that name")
 
 const (
-	look             = time.Second     // between looks at the clock
-	firstRetry       = time.Second     // doubles each time
-	slowestRetry     = 5 * time.Minute // of both the scheduler and Lambda's queue (Lambda Developer Guide, "How Lambda handles errors and retries with asynchronous invocation")
-	asyncRetries     = 2               // same page, function errors
-	asyncAge         = 6 * time.Hour   // same page, throttling
-	schedulerRetries = 185             // EventBridge Scheduler API reference, RetryPolicy
-	schedulerAge     = 86400           // seconds; same page
+	look             = 10 * time.Second // between looks at the clock, which may be set
+	firstRetry       = time.Second      // doubles each time
+	slowestRetry     = 5 * time.Minute  // of both the scheduler and Lambda's queue (Lambda Developer Guide, "How Lambda handles errors and retries with asynchronous invocation")
+	asyncRetries     = 2                // same page, function errors
+	asyncAge         = 6 * time.Hour    // same page, throttling
+	schedulerRetries = 185              // EventBridge Scheduler API reference, RetryPolicy
+	schedulerAge     = 86400            // seconds; same page
 )
 
 var scheduleShape = shape{
@@ -121,12 +121,16 @@ func (d *Dispatcher) deployed(function string) bool {
 // keepTimes runs what is due until the dispatcher is closed.
 func (d *Dispatcher) keepTimes() {
 	for {
+		now, wait := d.cfg.Now(), look
 		for _, s := range d.schedules {
-			if due, ok := s.takeDue(d.cfg.Now()); ok {
+			if due, ok := s.takeDue(now); ok {
 				d.done.Go(func() { s.run(due) })
 			}
+			if next := s.nextDue(); !next.IsZero() {
+				wait = min(wait, next.Sub(now))
+			}
 		}
-		if !pause(d.stopping, look) {
+		if !pause(d.stopping, wait) {
 			return
 		}
 	}
