@@ -28,6 +28,7 @@ func dynamodbDifferences() []Difference {
 		{s, "Item size", "refuses items above 405,000 bytes", "refuses items above 409,600 bytes (quotas, Items)", "nothing: 1.1 % stricter"},
 		{s, "ConsumedCapacity", "makes up figures, also unasked", "computes them from sizes (Provisioned capacity)", "removes them"},
 		{s, "Time to live", "keeps expired items", "deletes them within days (Using time to live)", "deletes them at each Sweep"},
+		{s, "Stream label", "has microseconds", "has milliseconds (DynamoDB Streams API reference, DescribeStream)", "cuts it"},
 		{s, "GetRecords", "has two INSERT records for an update that creates an item, and a MODIFY for one that changes nothing", "has one, and none (Change data capture for DynamoDB Streams)", "leaves out the others"},
 	}
 }

@@ -267,6 +267,19 @@ func dynamodbProbes() map[string]probe {
 			}
 			return fmt.Sprint(d.item(name, "a") != nil)
 		}, "true", "false"},
+		"dynamodb Stream label": {func(d side) string {
+			name := d.table()
+			described := d.must("dynamodb", "DescribeTable", m{"TableName": name})["Table"].(m)
+			listed := d.must("streams", "ListStreams", m{"TableName": name})["Streams"].([]any)[0].(m)
+			stream := d.must("streams", "DescribeStream", m{"StreamArn": described["LatestStreamArn"]})["StreamDescription"].(m)
+			label := described["LatestStreamLabel"].(string)
+			for _, arn := range []any{described["LatestStreamArn"], listed["StreamArn"], stream["StreamArn"]} {
+				require.True(d.t, strings.HasSuffix(arn.(string), "/stream/"+label), "%v does not end with %s", arn, label)
+			}
+			require.Equal(d.t, label, listed["StreamLabel"])
+			require.Equal(d.t, label, stream["StreamLabel"])
+			return fmt.Sprint(len(label) > len("2026-01-01T00:00:00.000"))
+		}, "true", "false"},
 		"dynamodb GetRecords": {func(d side) string {
 			name := d.table()
 			in := addOne(name, "a")

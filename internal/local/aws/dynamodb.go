@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 )
@@ -37,6 +38,10 @@ func (f *Front) dynamodb(q *request) (*answer, error) {
 	if err != nil || !a.ok() {
 		return a, err
 	}
+	switch q.Action {
+	case "CreateTable", "UpdateTable", "DeleteTable", "DescribeTable", "RestoreTableToPointInTime", "RestoreTableFromBackup", "ListStreams", "DescribeStream":
+		return shortLabels(a)
+	}
 	return withoutCapacity(a)
 }
 
@@ -65,6 +70,46 @@ func withoutCapacity(a *answer) (*answer, error) {
 	delete(fields, "ConsumedCapacity")
 	delete(fields, "ItemCollectionMetrics")
 	return a.replace(fields)
+}
+
+// shortLabels makes labels of streams as precise as AWS's: milliseconds ("Change data capture for DynamoDB Streams").
+// Moto finds a stream by its table, whatever the label in its ARN.
+func shortLabels(a *answer) (*answer, error) {
+	fields := a.fields()
+	shortLabelsIn(fields)
+	return a.replace(fields)
+}
+
+func shortLabelsIn(value any) {
+	switch v := value.(type) {
+	case []any:
+		for _, element := range v {
+			shortLabelsIn(element)
+		}
+	case map[string]any:
+		for name, inner := range v {
+			switch name {
+			case "LatestStreamLabel", "StreamLabel", "LatestStreamArn", "StreamArn":
+				v[name] = shortLabel(inner)
+			default:
+				shortLabelsIn(inner)
+			}
+		}
+	}
+}
+
+// shortLabel is a label, or an ARN that ends with one, cut or filled to milliseconds.
+func shortLabel(value any) any {
+	whole, _ := value.(string)
+	arn, label := "", whole
+	if i := strings.LastIndexByte(whole, '/'); i >= 0 {
+		arn, label = whole[:i+1], whole[i+1:]
+	}
+	at, err := time.Parse("2006-01-02T15:04:05", label) // takes fractions
+	if err != nil {
+		return value
+	}
+	return arn + at.Format("2006-01-02T15:04:05.000")
 }
 
 // batchWrite refuses what AWS refuses before it writes anything ("BatchWriteItem").
