@@ -197,9 +197,7 @@ func TestEventSourcesOnTheRealMachinery(t *testing.T) {
 	for _, want := range []string{"consumer ReceiveMessage", "consumer DeleteMessage", "consumer GetRecords", "consumer PutItem"} {
 		require.True(t, roleCalls[want], "%s is missing in %v", want, roleCalls)
 	}
-	start := time.Now()
 	require.NoError(t, d.Close())
 	require.NoError(t, runtime.Close())
 	require.Zero(t, runtime.Processes())
-	require.Less(t, time.Since(start), 10*time.Second)
 }

@@ -18,7 +18,7 @@ func Differences() []Difference {
 		{s, "Polling", "four times a second while there are records, down to once when there are none", "four times a second (Using AWS Lambda with Amazon DynamoDB)"},
 		{s, "Shards", "one for a table: moto never splits it", "split and end (Change data capture for DynamoDB Streams)"},
 		{s, "Retry pauses", "a quarter of a second, doubling to five", "are longer, and not documented"},
-		{s, "Retry count", "begins anew where a partial failure has moved on", "is not documented for partial failures"},
+		{s, "Retry count", "begins anew where a partial failure has moved on; at its end all that is left of the batch is given up", "is not documented for partial failures"},
 		{s, "Time to live", "the REMOVE of an expired item has no userIdentity: the emulator does not know that nobody asked for it", "names dynamodb.amazonaws.com (DynamoDB Streams and Time to Live)"},
 		{s, "Failure record", "requestId is the record's own, and the response is left out when the function was never invoked", "is the last invocation's (Retain discarded records for a DynamoDB event source)"},
 		{t, "Retry pauses", "a second, doubling to five minutes", "back off exponentially, figures not documented (RetryPolicy)"},

@@ -127,7 +127,7 @@ func (q *queue) handle(messages []types.Message) {
 			q.remove(m) // page "Lambda event filtering": what does not match is deleted
 			continue
 		}
-		body, err := json.Marshal(q.message(m))
+		body, err := encode(q.message(m))
 		if err != nil {
 			q.report("a message cannot be encoded: %v", err) // no text is impossible to encode
 			continue

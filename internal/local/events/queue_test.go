@@ -411,7 +411,7 @@ func TestLargeBatchesAreCut(t *testing.T) {
 		f := &consumer{}
 		d, q := onMemory(t, m{"batchSize": 10.0}, f)
 		for i := range 10 {
-			q.add(strings.Repeat(fmt.Sprint(i), 1<<20))
+			q.add(strings.Repeat("<", 1<<20) + fmt.Sprint(i))
 		}
 		d.Start()
 		time.Sleep(time.Minute)

@@ -32,7 +32,7 @@ type QueueStatus struct {
 type StreamStatus struct {
 	Name, Function string
 	Last           time.Time     // when a batch was last done; zero: never
-	Lag            time.Duration // how old its last record was then
+	Lag            time.Duration // how old the record is that is being tried, or was the last one when it was done
 	Trouble
 }
 
@@ -102,9 +102,7 @@ func (d *Dispatcher) Status(ctx context.Context) Status {
 		s.Queues = append(s.Queues, one)
 	}
 	for _, r := range d.streams {
-		one := StreamStatus{Name: r.name, Function: functionName(r.function)}
-		one.Trouble, one.Last, one.Lag = r.health.show()
-		s.Streams = append(s.Streams, one)
+		s.Streams = append(s.Streams, r.status())
 	}
 	for _, r := range d.schedules {
 		one := ScheduleStatus{Name: r.name, Function: functionName(r.function), Expression: r.expression, Next: r.nextDue()}
@@ -112,6 +110,15 @@ func (d *Dispatcher) Status(ctx context.Context) Status {
 		s.Schedules = append(s.Schedules, one)
 	}
 	return s
+}
+
+func (s *stream) status() StreamStatus {
+	one := StreamStatus{Name: s.name, Function: functionName(s.function)}
+	one.Trouble, one.Last, one.Lag = s.health.show()
+	if oldest := s.health.pending(); !oldest.IsZero() {
+		one.Lag = s.d.cfg.Now().Sub(oldest)
+	}
+	return one
 }
 
 func (s *schedule) nextDue() time.Time {
@@ -124,6 +131,12 @@ func (h *health) show() (Trouble, time.Time, time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return Trouble{h.err, h.errAt}, h.last, h.lag
+}
+
+func (h *health) pending() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.oldest
 }
 
 // look is how many messages a queue has, visible and hidden; -1 when that cannot be read.

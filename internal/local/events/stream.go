@@ -183,7 +183,7 @@ func (s *shardReader) next(ctx context.Context, most int) ([]record, int, error)
 	var page []record
 	for _, r := range out.Records {
 		fields, err := s.fields(r)
-		body, encodeErr := json.Marshal(fields)
+		body, encodeErr := encode(fields)
 		if err = errors.Join(err, encodeErr); err != nil {
 			s.iterator = nil // it is read again, and is an error again: nothing is left out
 			return page, 0, err
@@ -295,7 +295,9 @@ func (s *shardReader) process(batch []record) {
 	for _, part := range parts(batch) {
 		jobs = append(jobs, job{records: part})
 	}
+	defer s.health.trying(time.Time{})
 	for len(jobs) > 0 && s.d.stopping.Err() == nil {
+		s.health.trying(jobs[0].records[0].at)
 		jobs = append(s.try(jobs[0]), jobs[1:]...)
 	}
 }
