@@ -59,9 +59,9 @@ func TestScheduleRunsOverTheStatusServer(t *testing.T) {
 		body         string
 		ran          []string
 	}{
-		"runs":                   {http.MethodPost, "/_local/run/nightly", nil, 200, "nightly ran", []string{"nightly"}},
-		"by name":                {http.MethodPost, "/_local/run/nightly", func(r *http.Request) { r.Host = "localhost:8081" }, 200, "nightly ran", []string{"nightly"}},
-		"from the page itself":   {http.MethodPost, "/_local/run/nightly", func(r *http.Request) { r.Header.Set("Origin", "http://127.0.0.1:8081") }, 200, "nightly ran", []string{"nightly"}},
+		"runs":                   {http.MethodPost, "/_local/run/nightly", nil, 200, "it ran", []string{"nightly"}},
+		"by name":                {http.MethodPost, "/_local/run/nightly", func(r *http.Request) { r.Host = "localhost:8081" }, 200, "it ran", []string{"nightly"}},
+		"from the page itself":   {http.MethodPost, "/_local/run/nightly", func(r *http.Request) { r.Header.Set("Origin", "http://127.0.0.1:8081") }, 200, "it ran", []string{"nightly"}},
 		"unknown":                {http.MethodPost, "/_local/run/ghost", nil, 404, "no schedule has that name: ghost", nil},
 		"fails":                  {http.MethodPost, "/_local/run/broken", nil, 502, "consumer: Deliberate", nil},
 		"by a link":              {http.MethodGet, "/_local/run/nightly", nil, 404, "", nil},

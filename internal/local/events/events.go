@@ -35,8 +35,8 @@ type Config struct {
 	// Operator reads how deep queues are, for people.
 	Operator aws.CredentialsProvider
 	Now      func() time.Time // nil means time.Now
-	// Log gets a line for what failed; source is a queue's, table's or schedule's name. nil drops them. A line holds no
-	// part of a message, record or answer.
+	// Log gets a line for what failed, several at a time; source is a queue's, table's or schedule's name. nil drops
+	// them. A line holds no part of a message, record or answer.
 	Log func(source, line string)
 }
 

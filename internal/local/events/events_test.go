@@ -32,6 +32,10 @@ func TestNewRefuses(t *testing.T) {
 		"large batch":                   {queueMapping("q", m{"batchSize": 11.0}), []string{"needs maximumBatchingWindowInSeconds"}},
 		"window":                        {queueMapping("q", m{"maximumBatchingWindowInSeconds": 301.0}), []string{"maximumBatchingWindowInSeconds is 301"}},
 		"concurrency":                   {queueMapping("q", m{"scalingConfig": m{"maximumConcurrency": 1.0}}), []string{"scalingConfig.maximumConcurrency is 1"}},
+		"hidden setting":                {queueMapping("q", m{"filterCriteria": deployment.Secret{}}), []string{"filterCriteria is a secret and cannot be read"}},
+		"hidden destination":            {streamMapping(memoryARN, m{"destinationConfig": m{"onFailure": m{"destinationArn": deployment.Secret{}}}}), []string{"destinationConfig.onFailure.destinationArn is a secret"}},
+		"no list of filters":            {queueMapping("q", m{"filterCriteria": m{"filters": "x"}}), []string{"filterCriteria.filters is no list"}},
+		"no list of types":              {queueMapping("q", m{"functionResponseTypes": "ReportBatchItemFailures"}), []string{"functionResponseTypes is no list"}},
 		"response type":                 {queueMapping("q", m{"functionResponseTypes": []any{"Report"}}), []string{"functionResponseTypes has Report"}},
 		"filter's rule":                 {queueMapping("q", filters(`{"body":{"a":[{"wildcard":"*"}]}}`)), []string{`the operator "wildcard" is not known here`}},
 		"filter of what is not seen":    {queueMapping("q", filters(`{"messageAttributes":{"a":["x"]}}`)), []string{`a filter of "messageAttributes": filters see body here`}},
@@ -52,7 +56,7 @@ func TestNewRefuses(t *testing.T) {
 		"schedule's function and role":  {deployedSchedule(m{"target": m{"arn": arns + "ghost:live", "roleArn": nil}}), []string{"is not deployed", "roleArn is empty"}},
 		"schedule's policy":             {deployedSchedule(m{"target": m{"retryPolicy": m{"maximumRetryAttempts": 186.0, "maximumEventAgeInSeconds": 59.0}}}), []string{"maximumRetryAttempts is 186", "maximumEventAgeInSeconds is 59"}},
 		"schedule's dead-letter queue":  {deployedSchedule(m{"target": m{"deadLetterConfig": m{"arn": queueARN("ghost")}}}), []string{"its dead-letter queue"}},
-		"function that is not deployed": {resource(typeMapping, "m", m{"eventSourceArn": queueARN("q"), "batchSize": 1.0}, m{"functionArn": arns + "ghost:live"}), []string{`its function "` + arns + `ghost:live" is not deployed`}},
+		"function that is not deployed": {resource(typeMapping, "m", m{"eventSourceArn": queueARN("q"), "batchSize": 1.0}, m{"functionArn": arns + "ghost:live"}), []string{`its function "` + arns + `ghost:live" is not deployed with a role`}},
 		"several faults of one mapping": {queueMapping("ghost", m{"batchSize": 0.0, "functionResponseTypes": []any{"x"}, "qualifier": "q"}), []string{"batchSize", "functionResponseTypes", "no deployed standard queue", "qualifier is not known here"}},
 	} {
 		t.Run(name, func(t *testing.T) {

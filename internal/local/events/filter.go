@@ -17,11 +17,10 @@ type filter []map[string]any
 // readFilter reads a mapping's patterns (Lambda Developer Guide, "Control which events Lambda sends to your function":
 // filter rule syntax). An operator that is not known is an error: an event that passes here and not on AWS would be a lie.
 func readFilter(r *deployment.Resource) (filter, error) {
-	value, _ := r.Value("filterCriteria", "filters")
-	list, _ := value.([]any)
+	entries, err := list(r, "filterCriteria", "filters")
+	problems := []error{err}
 	var f filter
-	var problems []error
-	for _, entry := range list {
+	for _, entry := range entries {
 		text, _ := deployment.Lookup(entry, "pattern")
 		raw, _ := text.(string)
 		pattern, err := parsePattern(raw)

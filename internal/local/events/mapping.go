@@ -44,7 +44,7 @@ func (s shape) with(other shape) shape {
 	return all
 }
 
-// unknown lists what is set and not known, sorted.
+// unknown lists what is set and not known, or hidden, sorted.
 func (s shape) unknown(value any, path string) []error {
 	var problems []error
 	switch v := value.(type) {
@@ -55,8 +55,11 @@ func (s shape) unknown(value any, path string) []error {
 	case map[string]any:
 		for _, key := range slices.Sorted(maps.Keys(v)) {
 			inner, ok := s[key]
+			_, hidden := v[key].(deployment.Secret)
 			switch {
 			case v[key] == nil:
+			case hidden:
+				problems = append(problems, fmt.Errorf("%s%s is a secret and cannot be read", path, key))
 			case !ok:
 				problems = append(problems, fmt.Errorf("%s%s is not known here", path, key))
 			case inner != nil:
@@ -111,14 +114,11 @@ func (d *Dispatcher) newMapping(r *deployment.Resource) (mapping, error) {
 	if parts := strings.SplitN(m.source, ":", 6); len(parts) == 6 {
 		m.region, m.name = parts[3], strings.Split(strings.TrimPrefix(parts[5], "table/"), "/")[0]
 	}
-	unqualified := strings.Split(m.function, ":")
-	for _, f := range d.cfg.Deployment.ByType(typeFunction) {
-		if f.Text("arn") == strings.Join(unqualified[:min(7, len(unqualified))], ":") {
-			m.role, m.version = f.Text("role"), f.Text("version")
-		}
+	if f, ok := d.functionOf(m.function); ok {
+		m.role, m.version = f.Text("role"), f.Text("version")
 	}
-	if m.role == "" {
-		problems = append(problems, fmt.Errorf("its function %q is not deployed", m.function))
+	if m.role == "" { // never read as somebody else
+		problems = append(problems, fmt.Errorf("its function %q is not deployed with a role", m.function))
 	}
 	var err error
 	if m.batch, err = whole(r, 0, 1, 10000, "batchSize"); err != nil {
@@ -129,9 +129,11 @@ func (d *Dispatcher) newMapping(r *deployment.Resource) (mapping, error) {
 		problems = append(problems, err)
 	}
 	m.window = time.Duration(seconds) * time.Second
-	types, _ := r.Value("functionResponseTypes")
-	list, _ := types.([]any)
-	for _, kind := range list {
+	types, err := list(r, "functionResponseTypes")
+	if err != nil {
+		problems = append(problems, err)
+	}
+	for _, kind := range types {
 		if kind != "ReportBatchItemFailures" {
 			problems = append(problems, fmt.Errorf("functionResponseTypes has %v, which is not known here", kind))
 		}
@@ -141,6 +143,17 @@ func (d *Dispatcher) newMapping(r *deployment.Resource) (mapping, error) {
 		problems = append(problems, err)
 	}
 	return m, errors.Join(problems...)
+}
+
+// functionOf is the deployed function of an ARN, qualified or not.
+func (d *Dispatcher) functionOf(arn string) (*deployment.Resource, bool) {
+	parts := strings.Split(arn, ":")
+	for _, f := range d.cfg.Deployment.ByType(typeFunction) {
+		if arn != "" && f.Text("arn") == strings.Join(parts[:min(7, len(parts))], ":") {
+			return f, true
+		}
+	}
+	return nil, false
 }
 
 // whole reads a whole number between two bounds; one that is not set is preset, and an error where that is below least.
@@ -154,6 +167,16 @@ func whole(r *deployment.Resource, preset, least, most int, path ...string) (int
 		return 0, fmt.Errorf("%s is %v: %d to %d are known here", strings.Join(path, "."), value, least, most)
 	}
 	return int(n), nil
+}
+
+// list reads a list; one that is not set is empty.
+func list(r *deployment.Resource, path ...string) ([]any, error) {
+	value, ok := r.Value(path...)
+	all, isList := value.([]any)
+	if ok && !isList {
+		return nil, fmt.Errorf("%s is no list", strings.Join(path, "."))
+	}
+	return all, nil
 }
 
 // queueURL is the URL of a deployed queue, empty when there is none of that ARN.

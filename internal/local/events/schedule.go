@@ -56,11 +56,9 @@ type schedule struct {
 
 func (d *Dispatcher) newSchedule(r *deployment.Resource) (*schedule, error) {
 	s := &schedule{
-		d: d, name: r.Text("name"), arn: r.Text("arn"), expression: r.Text("scheduleExpression"), enabled: r.Text("state") != "DISABLED",
-		function: r.Text("target", "arn"), input: r.Text("target", "input"), health: &health{},
+		d: d, name: r.Text("name"), arn: r.Text("arn"), expression: r.Text("scheduleExpression"), enabled: r.Text("state") != "DISABLED", health: &health{},
 	}
 	problems := scheduleShape.unknown(r.Inputs, "")
-	complain := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	zone := r.Text("scheduleExpressionTimezone")
 	if zone == "" {
 		zone = "UTC"
@@ -73,24 +71,32 @@ func (d *Dispatcher) newSchedule(r *deployment.Resource) (*schedule, error) {
 		s.due = s.times.next(now.Add(-time.Nanosecond))
 	}
 	if mode := r.Text("flexibleTimeWindow", "mode"); mode != "OFF" {
-		complain("flexibleTimeWindow.mode is %q: OFF is known here", mode)
+		problems = append(problems, fmt.Errorf("flexibleTimeWindow.mode is %q: OFF is known here", mode))
 	}
 	if group := r.Text("groupName"); group != "default" {
-		complain("groupName is %q: default is known here", group)
+		problems = append(problems, fmt.Errorf("groupName is %q: default is known here", group))
 	}
 	if state := r.Text("state"); state != "" && state != "ENABLED" && state != "DISABLED" {
-		complain("state is %q: ENABLED and DISABLED are known here", state)
+		problems = append(problems, fmt.Errorf("state is %q: ENABLED and DISABLED are known here", state))
 	}
+	return s, errors.Join(append(problems, s.readTarget(r)...)...)
+}
+
+// readTarget reads what is invoked, and what happens when it cannot be.
+func (s *schedule) readTarget(r *deployment.Resource) []error {
+	s.function, s.input = r.Text("target", "arn"), r.Text("target", "input")
+	var problems []error
 	if !json.Valid([]byte(s.input)) {
-		complain("target.input is no JSON, and Lambda takes nothing else")
+		problems = append(problems, errors.New("target.input is no JSON, and Lambda takes nothing else"))
 	}
-	if !d.deployed(s.function) {
-		complain("its function %q is not deployed", s.function)
+	if _, ok := s.d.functionOf(s.function); !ok {
+		problems = append(problems, fmt.Errorf("its function %q is not deployed", s.function))
 	}
 	role := r.Text("target", "roleArn")
 	if role == "" {
-		complain("target.roleArn is empty")
+		problems = append(problems, errors.New("target.roleArn is empty"))
 	}
+	var err error
 	if s.retries, err = whole(r, schedulerRetries, 0, schedulerRetries, "target", "retryPolicy", "maximumRetryAttempts"); err != nil {
 		problems = append(problems, err)
 	}
@@ -100,22 +106,12 @@ func (d *Dispatcher) newSchedule(r *deployment.Resource) (*schedule, error) {
 	}
 	s.age = time.Duration(seconds) * time.Second
 	if arn := r.Text("target", "deadLetterConfig", "arn"); arn != "" {
-		if s.deadLetters = queueURL(d.cfg.Deployment, arn); s.deadLetters == "" {
-			complain("its dead-letter queue %q is not deployed", arn)
+		if s.deadLetters = queueURL(s.d.cfg.Deployment, arn); s.deadLetters == "" {
+			problems = append(problems, fmt.Errorf("its dead-letter queue %q is not deployed", arn))
 		}
 	}
-	s.out = d.sqs(role, regionOf(s.function))
-	return s, errors.Join(problems...)
-}
-
-func (d *Dispatcher) deployed(function string) bool {
-	parts := strings.Split(function, ":")
-	for _, f := range d.cfg.Deployment.ByType(typeFunction) {
-		if f.Text("arn") == strings.Join(parts[:min(7, len(parts))], ":") {
-			return true
-		}
-	}
-	return false
+	s.out = s.d.sqs(role, regionOf(s.function))
+	return problems
 }
 
 // keepTimes runs what is due until the dispatcher is closed.
