@@ -141,10 +141,10 @@ func (s *shardReader) gather(ctx context.Context) ([]record, error) {
 	var until time.Time
 	for len(batch) < s.batch && !s.ended {
 		page, read, err := s.next(ctx, s.batch-len(batch))
+		batch = append(batch, page...) // also what came before a record that is an error
 		if err != nil {
 			return batch, err
 		}
-		batch = append(batch, page...)
 		if len(batch) > 0 && until.IsZero() {
 			until = time.Now().Add(s.window)
 		}
@@ -179,7 +179,7 @@ func (s *shardReader) next(ctx context.Context, most int) ([]record, int, error)
 		}
 		return nil, 0, err
 	}
-	s.iterator, s.ended = out.NextShardIterator, out.NextShardIterator == nil
+	s.iterator = out.NextShardIterator
 	var page []record
 	for _, r := range out.Records {
 		fields, err := s.fields(r)
@@ -193,6 +193,7 @@ func (s *shardReader) next(ctx context.Context, most int) ([]record, int, error)
 			page = append(page, record{id: s.last, body: body, at: aws.ToTime(r.Dynamodb.ApproximateCreationDateTime)})
 		}
 	}
+	s.ended = out.NextShardIterator == nil
 	return page, len(out.Records), nil
 }
 

@@ -495,6 +495,23 @@ func TestExpiredIteratorIsAskedForAgain(t *testing.T) {
 	})
 }
 
+// A record that cannot be understood stops the shard, and loses none before it.
+func TestRecordThatIsNotUnderstoodStopsTheShard(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &consumer{}
+		d, s := onShard(t, nil, f)
+		s.add(4)
+		s.closed = true
+		s.all[2].Dynamodb.NewImage = map[string]types.AttributeValue{"pk": nil}
+		d.Start()
+		time.Sleep(time.Minute)
+		require.NoError(t, d.Close())
+		require.Equal(t, []string{"1-2"}, seen(t, f))
+		require.Contains(t, d.Status(t.Context()).Streams[0].Error, "a type that is not known here")
+	})
+}
+
 func TestClosedShardIsReadToItsEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
