@@ -62,9 +62,12 @@ func Environments() []string { return []string{"dev", "staging", "prod"} }
 // prod is protected and retained.
 func profiles() map[string]Profile {
 	limits := map[service.Limit]CallerLimit{
-		service.LimitAuth:   {5, 5 * time.Minute},
-		service.LimitAuthIP: {100, 5 * time.Minute},
-		service.LimitAPI:    {120, time.Minute},
+		service.LimitAuth:      {5, 5 * time.Minute},
+		service.LimitAuthIP:    {100, 5 * time.Minute},
+		service.LimitAI:        {300, time.Hour},
+		service.LimitSensitive: {10, 15 * time.Minute},
+		service.LimitAPI:       {120, time.Minute},
+		service.LimitWebhook:   {60, time.Minute},
 	}
 	functions := map[service.Size]FunctionProfile{
 		service.SizeAuthorizer: {MemoryMB: 256, Timeout: 5 * time.Second},

@@ -165,9 +165,12 @@ func TestProfilesKeepTheirPromises(t *testing.T) {
 		}
 		// The limits are the same everywhere: what an app meets in prod it has met in dev.
 		require.True(t, maps.Equal(map[service.Limit]stacks.CallerLimit{
-			service.LimitAuth:   {Max: 5, Per: 5 * time.Minute},
-			service.LimitAuthIP: {Max: 100, Per: 5 * time.Minute},
-			service.LimitAPI:    {Max: 120, Per: time.Minute},
+			service.LimitAuth:      {Max: 5, Per: 5 * time.Minute},
+			service.LimitAuthIP:    {Max: 100, Per: 5 * time.Minute},
+			service.LimitAI:        {Max: 300, Per: time.Hour},
+			service.LimitSensitive: {Max: 10, Per: 15 * time.Minute},
+			service.LimitAPI:       {Max: 120, Per: time.Minute},
+			service.LimitWebhook:   {Max: 60, Per: time.Minute},
 		}, p.Limits), environment)
 	}
 }

@@ -125,6 +125,7 @@ type Route struct {
 	Idempotent bool   // an Idempotency-Key header is required and replays are answered from the record
 	Query      []Field
 	Request    *Model
+	MaxBody    int    // bytes of a request body; 0: the runtime library's own limit, 16 KiB
 	Response   *Model // nil: no body
 	Status     int    // of success
 }
@@ -146,10 +147,13 @@ type Limit string
 
 // The classes of caller limit. LimitAuthIP is not used by routes: it counts one address over all routes of LimitAuth.
 const (
-	LimitNone   Limit = ""
-	LimitAuth   Limit = "auth"
-	LimitAuthIP Limit = "auth-ip"
-	LimitAPI    Limit = "api"
+	LimitNone      Limit = ""
+	LimitAuth      Limit = "auth"
+	LimitAuthIP    Limit = "auth-ip"
+	LimitAI        Limit = "ai"
+	LimitSensitive Limit = "sensitive"
+	LimitAPI       Limit = "api"
+	LimitWebhook   Limit = "webhook"
 )
 
 // Model is a JSON object. Unknown members are refused.

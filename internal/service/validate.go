@@ -17,6 +17,9 @@ var dynamoActions = []string{"BatchGetItem", "BatchWriteItem", "ConditionCheckIt
 // Source: Service Authorization Reference, "Actions for Amazon Cognito User Pools".
 var userPoolActions = []string{"AdminDeleteUser", "AdminGetUser", "AdminInitiateAuth", "AdminRespondToAuthChallenge", "AdminUserGlobalSignOut", "DescribeUserPoolClient"}
 
+// edgeBody is how large a body passes the edge at all: 1 MB.
+const edgeBody = 1 << 20
+
 var (
 	keyPattern  = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 	pathPattern = regexp.MustCompile(`^(/([A-Za-z0-9._-]+|\{[a-z][A-Za-z0-9]*\}))+$`)
@@ -213,6 +216,9 @@ func (v *checker) route(f Function, r Route) {
 	}
 	if (r.Request != nil) && (r.Method == "GET" || r.Method == "DELETE") {
 		v.problem("%s: %s carries no request body", at, r.Method)
+	}
+	if r.MaxBody != 0 && (r.Request == nil || r.MaxBody < 1 || r.MaxBody > edgeBody) {
+		v.problem("%s: MaxBody is 1 to %d bytes of a request body", at, edgeBody)
 	}
 	if (r.Response == nil) != (r.Status == 204) {
 		v.problem("%s: a status of 204 has no response model, every other has one", at)
