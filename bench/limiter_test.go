@@ -39,7 +39,7 @@ func BenchmarkLimit(b *testing.B) {
 	b.Run("ours", func(b *testing.B) {
 		now := time.Now()
 		table := &same{Updater: store.NewTable(mem.New(mem.Schema{Name: "rate-limits", Hash: "pk"}), "rate-limits")}
-		l, err := ratelimit.New(table, map[service.Limit]environ.Limit{service.LimitAPI: {Max: 120, Per: time.Minute}},
+		l, err := ratelimit.New(table, service.Function{Routes: []service.Route{{ID: "listTransactions", Limit: service.LimitAPI}}}, map[service.Limit]environ.Limit{service.LimitAPI: {Max: 120, Per: time.Minute}},
 			ratelimit.Options{Now: func() time.Time { return now }})
 		require.NoError(b, err)
 		counts := []rest.Count{{Class: service.LimitAPI, Route: "listTransactions", Subject: "user:0b6e2f6e-0000-4000-8000-00000000000a"}}

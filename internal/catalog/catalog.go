@@ -20,7 +20,7 @@ func Backend() service.Backend {
 					{Key: "by-date", Hash: "pk", Range: "byDate"},
 					{Key: "by-category", Hash: "pk", Range: "byCategory"},
 				}},
-			{Key: "rate-limits", Does: "Counters of the caller limits.", Hash: "pk", TTL: "ttl"},
+			{Key: "rate-limits", Does: "Counters of the caller limits, and marks of revoked tokens beside them.", Hash: "pk", TTL: "ttl"},
 			{Key: "revoked-tokens", Does: "Sessions whose access tokens are refused before they expire.", Hash: "pk", TTL: "ttl"},
 			{Key: "idempotency", Does: "Answers to requests that must take effect once.", Hash: "pk", TTL: "ttl"},
 			{Key: "signing-keys", Does: "Public keys of access tokens.", Hash: "pk", Range: "sk"},
@@ -38,7 +38,7 @@ func Backend() service.Backend {
 // admission is what every function with authenticated routes needs before it does its own work.
 func admission() []service.Access {
 	return []service.Access{
-		{Table: "rate-limits", Actions: []string{"UpdateItem"}, Reason: "Counts the caller against the route's limit."},
-		{Table: "revoked-tokens", Actions: []string{"BatchGetItem"}, Reason: "Refuses a token whose session has ended."},
+		{Table: "rate-limits", Actions: []string{"UpdateItem"}, Reason: "Counts the caller against the route's limit, and sees whether the token was revoked."},
+		{Table: "revoked-tokens", Actions: []string{"BatchGetItem"}, Reason: "Refuses a revoked token where the counters do not tell."},
 	}
 }

@@ -1,10 +1,14 @@
 package ratelimit_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/stretchr/testify/require"
 
+	"github.com/expenzez/aws-backend/internal/environ"
+	"github.com/expenzez/aws-backend/internal/fault"
 	"github.com/expenzez/aws-backend/internal/local/moto"
 	"github.com/expenzez/aws-backend/internal/store"
 )
@@ -37,58 +43,79 @@ func withEmulator(m *testing.M) int {
 		}
 	}()
 	emulator = server.URL
+	if err := makeTables(emulator); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return m.Run()
 }
 
-// onEmulator is an empty table of its own on the emulator, through the real client.
-func onEmulator(t *testing.T, name string) store.Table {
-	t.Helper()
-	db := store.Open(aws.Config{Region: "eu-central-1", BaseEndpoint: aws.String(emulator),
-		Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}, store.Options{AttemptTimeout: time.Minute})
-	_, err := db.CreateTable(t.Context(), &dynamodb.CreateTableInput{TableName: &name, BillingMode: types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}},
-		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}}})
-	require.NoError(t, err)
-	return store.NewTable(db, name)
-}
-
-// oneByOne lets one update at a time through, as DynamoDB does for one item. moto reads, decides and writes in steps
-// between which others get in.
-type oneByOne struct {
-	store.Updater
-	mu sync.Mutex
-}
-
-func (o *oneByOne) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput) (*dynamodb.UpdateItemOutput, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.Updater.UpdateItem(ctx, in)
-}
-
-// The promise on the emulator, through the client and its expressions: bursts over several windows, with an idle one.
-func TestTheEmulatorAdmitsTheLimit(t *testing.T) {
-	t.Parallel()
-	f := newFleet(t, &oneByOne{Updater: onEmulator(t, "bursts").With(store.Once)}, 5, -200*time.Millisecond, 0, 200*time.Millisecond)
-	w := witness{limit: 5, window: window - 400*time.Millisecond}
-	for i, after := range []time.Duration{0, time.Second, 3 * time.Second, window, time.Second, 2 * window, window + 1400*time.Millisecond} {
-		f.advance(after)
-		passed := f.burst(t, 24)
-		w.admit(t, f.now(), passed)
-		if i == 0 || after >= 2*window {
-			require.Equal(t, 5, passed, "burst %d", i)
+// makeTables makes the tables on the emulator. All tests share them: each has users and classes of its own.
+func makeTables(url string) error {
+	db := dial(url, nil)
+	for _, name := range []string{tableName, "revoked-tokens"} {
+		_, err := db.CreateTable(testContext, &dynamodb.CreateTableInput{TableName: &name, BillingMode: types.BillingModePayPerRequest,
+			AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}},
+			KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}}})
+		if err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// unique is a name of a test's own on the emulator, also when it runs again.
+func unique(t *testing.T) string {
+	t.Helper()
+	return fmt.Sprintf("%s-%d", t.Name(), runs.Add(1))
+}
+
+var runs atomic.Int64
+
+// dial is a client of the emulator, through a transport on which calls fail by plan.
+func dial(url string, plan fault.Plan) *dynamodb.Client {
+	return store.Open(aws.Config{Region: "eu-west-2", BaseEndpoint: aws.String(url), Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+		HTTPClient: fault.NewTransport(&turns, plan)}, store.Options{AttemptTimeout: time.Minute, Random: func() float64 { return 0 }})
+}
+
+// turns lets one call at a time through, as DynamoDB does for one item: moto reads, decides and writes in steps between
+// which others get in.
+var turns oneByOne
+
+type oneByOne struct{ mu sync.Mutex }
+
+func (o *oneByOne) RoundTrip(r *http.Request) (*http.Response, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	response, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(response.Body)
+	response.Body.Close()
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	return response, err
 }
 
 // One request after another is decided alike by memory and emulator: what tests on memory show holds there.
 func TestTheEmulatorDecidesAsMemoryDoes(t *testing.T) {
 	t.Parallel()
-	_, updater := memory()
-	here, there := newFleet(t, updater, 3, 0, 0), newFleet(t, onEmulator(t, "sequence"), 3, 0, 0)
-	for i, after := range []time.Duration{0, 0, 500 * time.Millisecond, 0, 0, 5 * time.Second, 6 * time.Second, 0, 0, 0, 13 * time.Second, 0, 11 * time.Second, 30 * time.Second, 0, 0, 0} {
-		here.advance(after)
-		there.advance(after)
-		require.Equal(t, here.burst(t, 1), there.burst(t, 1), "request %d", i)
-		require.Equal(t, here.burst(t, 1), there.burst(t, 1), "request %d", i)
+	memoryDB, updater := memory()
+	emulatorDB := dial(emulator, nil)
+	numbers := environ.Limit{Max: 3, Per: window}
+	here := newCrowd(fleetOf(t, updater, numbers, nil, 0, 0), memoryDB, 3)
+	there := newCrowd(fleetOf(t, store.NewTable(emulatorDB, tableName), numbers, nil, 0, 0), emulatorDB, 3)
+	here.user = unique(t)
+	there.user = here.user
+	for i, slots := range []time.Duration{0, 0, 1, 0, 0, 10, 12, 0, 0, 26, 0, 22, 60, 0} {
+		for _, c := range []*crowd{here, there} {
+			c.advance(slots * window / 20)
+			if i%4 == 3 {
+				c.revoke(t, fmt.Sprint("s", i))
+			}
+			c.ask(t, 1, false)
+			c.ask(t, 1, false)
+		}
+		require.Equal(t, here.admitted, there.admitted, "request %d", i)
 	}
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/stretchr/testify/require"
 
 	"github.com/expenzez/aws-backend/internal/environ"
@@ -21,13 +23,17 @@ import (
 func TestNewRefusesNumbersThatLimitNothing(t *testing.T) {
 	t.Parallel()
 	_, updater := memory()
-	_, err := ratelimit.New(updater, map[service.Limit]environ.Limit{
-		"none": {Max: 0, Per: time.Minute}, "negative": {Max: -1, Per: time.Minute}, "instant": {Max: 5, Per: time.Millisecond}, "fine": {Max: 1, Per: time.Second},
+	f := service.Function{Routes: []service.Route{{ID: "chat", Limit: "ai"}, {ID: "list", Limit: "fine"}, {ID: "health"}}}
+	_, err := ratelimit.New(updater, f, map[service.Limit]environ.Limit{
+		"none": {Max: 0, Per: time.Minute}, "negative": {Max: -1, Per: time.Minute}, "instant": {Max: 5, Per: time.Millisecond},
+		"fraction": {Max: 5, Per: 1500 * time.Millisecond}, "month": {Max: 5, Per: 30 * 24 * time.Hour}, "fine": {Max: 1, Per: time.Second}, "day": {Max: 1, Per: 24 * time.Hour},
 	}, ratelimit.Options{})
-	for _, want := range []string{`"none"`, `"negative"`, `"instant"`, "at least 1 in at least 1s"} {
+	for _, want := range []string{`"none"`, `"negative"`, `"instant"`, `"fraction"`, `"month"`, "at least 1 in whole seconds, at most 24h", `route chat: class "ai" has no numbers`} {
 		require.ErrorContains(t, err, want)
 	}
 	require.NotContains(t, err.Error(), "fine")
+	require.NotContains(t, err.Error(), `"day"`)
+	require.NotContains(t, err.Error(), "health")
 }
 
 func TestAWindowOfRequests(t *testing.T) {
@@ -82,7 +88,7 @@ func TestCountersAreApart(t *testing.T) {
 	cases := map[string]rest.Count{
 		"another_subject": {Class: service.LimitAPI, Route: "list", Subject: "bob"},
 		"another_route":   {Class: service.LimitAPI, Route: "make", Subject: "ada"},
-		"another_class":   {Class: service.LimitAuth, Route: "list", Subject: "ada"},
+		"another_class":   {Class: service.LimitAuth, Route: "login", Subject: "ada"},
 		"all_routes":      {Class: service.LimitAPI, Route: "", Subject: "ada"},
 	}
 	for name, other := range cases {
@@ -102,7 +108,7 @@ func TestAChangedWindowStartsAnew(t *testing.T) {
 	_, updater := memory()
 	c := newClock()
 	require.Equal(t, 3, admitted(t, limiter(t, updater, ratelimit.Options{Now: c.now}), 3, api("ada")))
-	changed, err := ratelimit.New(updater, map[service.Limit]environ.Limit{service.LimitAPI: {Max: 3, Per: 2 * time.Minute}},
+	changed, err := ratelimit.New(updater, service.Function{Routes: function.Routes[:1]}, map[service.Limit]environ.Limit{service.LimitAPI: {Max: 3, Per: 2 * time.Minute}},
 		ratelimit.Options{Now: c.now, Budget: time.Minute})
 	require.NoError(t, err)
 	require.Equal(t, 3, admitted(t, changed, 5, api("ada")))
@@ -168,8 +174,8 @@ func TestCalls(t *testing.T) {
 	expect(there, false, 0, "remembered")
 	expect(third, false, 0, "remembered")
 	c.advance(2 * time.Minute)
-	expect(here, true, 2, "an idle counter is cleaned first")
-	expect(there, true, 1, "then it is in use")
+	expect(here, true, 1, "an idle counter is as good as a new one")
+	expect(there, true, 1, "admitted")
 }
 
 // A sandbox knows so many callers; then it learns again, which costs calls and admits nobody.
@@ -189,27 +195,6 @@ func TestMemoryIsBounded(t *testing.T) {
 	before = u.calls.Load()
 	require.Zero(t, admitted(t, l, 1, api("ada")))
 	require.Greater(t, u.calls.Load(), before)
-}
-
-// The item stays small whatever happens to it, so that a count is one write unit.
-func TestTheItem(t *testing.T) {
-	t.Parallel()
-	db, updater := memory()
-	c := newClock()
-	l := limiter(t, updater, ratelimit.Options{Now: c.now})
-	for i := range 400 {
-		c.advance(time.Duration(i%17) * time.Second)
-		_, err := l.Count(t.Context(), []rest.Count{api("user:6f1c2f6e-0000-4000-8000-000000000001")})
-		require.NoError(t, err)
-		items := db.Items(tableName)
-		require.Len(t, items, 1)
-		require.LessOrEqual(t, len(items[0]), 4+12, "pk, lk, bu, ttl and twelve slots")
-		r := store.Read(items[0])
-		counts, ttl := time.Unix((r.N("lk")+12)*6, 0), time.Unix(r.N("ttl"), 0)
-		require.NoError(t, r.Err())
-		require.Greater(t, ttl, counts.Add(30*time.Second), "what DynamoDB deletes has long stopped to count")
-		require.Less(t, ttl, counts.Add(2*time.Minute))
-	}
 }
 
 // A table of the store is used without the client's retries: a refund that is applied twice would admit one too many.
@@ -240,14 +225,14 @@ func TestWithoutTheStore(t *testing.T) {
 	cases := map[string]struct {
 		class    service.Limit
 		open     []service.Limit
-		admitted int
+		admitted [3]int // in each of three windows
 		err      bool
 	}{
-		"closed_admits_nobody":                    {service.LimitAuth, []service.Limit{service.LimitAPI}, 0, true},
-		"nothing_is_open_unless_said":             {service.LimitAPI, nil, 0, true},
-		"open_admits_the_limit_of_a_sandbox":      {service.LimitAPI, []service.Limit{service.LimitAPI}, 3, false},
-		"open_has_the_numbers_of_its_class":       {service.LimitAuthIP, []service.Limit{service.LimitAuthIP}, 4, false},
-		"another_open_class_does_not_open_others": {service.LimitAuthIP, []service.Limit{service.LimitAPI, service.LimitAuth}, 0, true},
+		"closed_admits_nobody":                    {service.LimitAuth, []service.Limit{service.LimitAPI}, [3]int{}, true},
+		"nothing_is_open_unless_said":             {service.LimitAPI, nil, [3]int{}, true},
+		"open_admits_the_limit_of_a_sandbox":      {service.LimitAPI, []service.Limit{service.LimitAPI}, [3]int{3, 3, 3}, false},
+		"open_has_the_numbers_of_its_class":       {service.LimitAuthIP, []service.Limit{service.LimitAuthIP}, [3]int{4, 4, 4}, false},
+		"closed_admits_a_quarter_once_it_is_down": {service.LimitAuthIP, []service.Limit{service.LimitAPI, service.LimitAuth}, [3]int{1, 1, 1}, true},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -255,29 +240,46 @@ func TestWithoutTheStore(t *testing.T) {
 			_, updater := memory()
 			u := &table{Updater: updater, before: func(context.Context, *dynamodb.UpdateItemInput) error { return down }}
 			clock := newClock()
-			l := limiter(t, u, ratelimit.Options{Now: clock.now, Open: c.open})
+			told := map[bool]int{}
+			l := limiter(t, u, ratelimit.Options{Now: clock.now, Open: c.open, Random: func() float64 { return 0.5 },
+				Fallback: func(_ context.Context, class service.Limit, allowed bool) {
+					require.Equal(t, c.class, class)
+					told[allowed]++
+				}})
 			for window := range 3 {
 				got := 0
-				for range 10 {
+				for i := range 10 {
 					v, err := l.Count(t.Context(), []rest.Count{{Class: c.class, Subject: "x"}})
-					require.Equal(t, c.err, err != nil)
-					if c.err {
+					switch {
+					case err != nil:
+						require.True(t, c.err)
 						require.ErrorContains(t, err, string(c.class))
-						require.False(t, v.Allowed)
-						continue
-					}
-					require.NotEmpty(t, v.Headers)
-					if v.Allowed {
+						require.Equal(t, rest.Verdict{RetryAfter: 2 * time.Second}, v, "between one second and three")
+					case v.Allowed:
+						require.NotEmpty(t, v.Headers)
+						require.True(t, !c.err || i > 0 && window > 0 || i >= 5, "a call that failed admits nobody")
 						got++
-					} else {
+					default:
+						require.False(t, c.err)
 						require.Positive(t, v.RetryAfter)
 					}
 				}
-				require.Equal(t, c.admitted, got, "window %d", window)
+				require.Equal(t, c.admitted[window], got, "window %d", window)
 				clock.advance(6 * time.Minute)
 			}
+			sum := c.admitted[0] + c.admitted[1] + c.admitted[2]
+			require.Equal(t, map[bool]int{true: sum, false: 30 - sum}, with(told, true, false), "whoever counts fallbacks knows of each")
 		})
 	}
+}
+
+// with are the counts of all keys, zeros included.
+func with(counts map[bool]int, keys ...bool) map[bool]int {
+	all := map[bool]int{}
+	for _, k := range keys {
+		all[k] = counts[k]
+	}
+	return all
 }
 
 // What the store admitted before it failed counts in the sandbox's own count.
@@ -383,17 +385,32 @@ func TestTheFirstCallsMayTakeLonger(t *testing.T) {
 		left = time.Until(deadline)
 		return fault
 	}}
-	l := limiter(t, u, ratelimit.Options{Now: newClock().now, Budget: time.Hour})
+	const budget = 500 * time.Millisecond
+	l := limiter(t, u, ratelimit.Options{Now: newClock().now, Budget: budget})
 	for _, step := range []struct {
 		fault    error
 		from, to time.Duration
-	}{{errors.New("down"), 9 * time.Hour, 10 * time.Hour}, {nil, 9 * time.Hour, 10 * time.Hour}, {nil, 0, time.Hour}, {errors.New("down"), 0, time.Hour}, {nil, 0, time.Hour}} {
+	}{{errors.New("down"), budget, 10 * budget}, {nil, budget, 10 * budget}, {nil, 0, budget}, {errors.New("down"), 0, budget}, {nil, 0, budget}} {
 		fault = step.fault
 		_, err := l.Count(t.Context(), []rest.Count{api("ada")})
 		require.Equal(t, step.fault == nil, err == nil)
 		require.Greater(t, left, step.from)
 		require.LessOrEqual(t, left, step.to)
 	}
+}
+
+// No count takes longer than a slot: what it read could be out of use by then.
+func TestNoCountTakesLongerThanASlot(t *testing.T) {
+	t.Parallel()
+	_, updater := memory()
+	u := &table{Updater: updater, before: func(ctx context.Context, _ *dynamodb.UpdateItemInput) error {
+		deadline, _ := ctx.Deadline()
+		require.LessOrEqual(t, time.Until(deadline), 6*time.Second)
+		return nil
+	}}
+	l := limiter(t, u, ratelimit.Options{Now: newClock().now, Budget: time.Hour})
+	require.Equal(t, 1, admitted(t, l, 1, api("ada"), rest.Count{Class: service.LimitAuth, Route: "login", Subject: "ada"}))
+	require.EqualValues(t, 1, u.calls.Load())
 }
 
 func TestSeveralCountsOfWhichOneHasNoAnswer(t *testing.T) {
@@ -443,23 +460,36 @@ func TestAPanicIsAnError(t *testing.T) {
 // An item that cannot be read is a store that did not answer.
 func TestAnItemThatIsNotOurs(t *testing.T) {
 	t.Parallel()
-	fine := func() store.Item {
-		return store.Item{"lk": store.N(start.Unix() / 6), "bu": store.N(start.Unix()/6 + 5), "ttl": store.N(0)}
+	db, updater := memory()
+	require.Equal(t, 3, admitted(t, limiter(t, updater, ratelimit.Options{Now: newClock().now}), 3, api("ada")))
+	require.Zero(t, admitted(t, limiter(t, updater, ratelimit.Options{Now: newClock().now}), 1, api("ada")))
+	var slot, block string
+	for name := range db.Items(tableName)[0] {
+		if strings.Contains(name, "S") {
+			slot = name
+		}
+		if strings.HasSuffix(name, "B") {
+			block = name
+		}
 	}
 	cases := map[string]func(store.Item){
-		"a_slot_without_a_number":   func(i store.Item) { i["sum"] = store.N(1) },
-		"a_slot_of_text":            func(i store.Item) { i["s1"] = store.S("1") },
-		"a_fraction":                func(i store.Item) { i["s1"] = fraction },
-		"no_last_slot":              func(i store.Item) { delete(i, "lk") },
-		"a_last_slot_of_text":       func(i store.Item) { i["lk"] = store.S("1") },
-		"a_block_of_text":           func(i store.Item) { i["bu"] = store.S("1") },
-		"a_refusal_without_reason":  func(i store.Item) { i["bu"] = store.N(1) },
+		"an_attribute_of_nobody":    func(i store.Item) { i["sum"] = store.N(1) },
+		"a_slot_without_a_number":   func(i store.Item) { i[block[:len(block)-1]+"S"] = store.N(1) },
+		"a_slot_of_a_padded_number": func(i store.Item) { i[strings.Replace(slot, "S", "S0", 1)] = store.N(1) },
+		"a_slot_of_text":            func(i store.Item) { i[slot] = store.S("1") },
+		"a_fraction":                func(i store.Item) { i[slot] = fraction },
+		"less_than_nothing":         func(i store.Item) { i[slot] = store.N(-1) },
+		"more_than_anything":        func(i store.Item) { i[slot] = store.N(1 << 41) },
+		"a_block_of_text":           func(i store.Item) { i[block] = store.S("1") },
+		"a_counter_without_window":  func(i store.Item) { i["abcdeS1"] = store.N(1) },
+		"a_mark_without_a_time":     func(i store.Item) { i["xs1"] = store.Bool(true) },
+		"a_refusal_without_reason":  func(i store.Item) { i[block] = store.N(start.Unix() / 6) },
 		"a_refusal_without_an_item": func(i store.Item) { clear(i) },
 	}
 	for name, change := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			old := fine()
+			old := db.Items(tableName)[0]
 			change(old)
 			u := &table{before: func(context.Context, *dynamodb.UpdateItemInput) error { return &store.ConditionFailedError{Old: old} }}
 			v, err := limiter(t, u, ratelimit.Options{Now: newClock().now}).Count(t.Context(), []rest.Count{api("ada")})
@@ -469,20 +499,17 @@ func TestAnItemThatIsNotOurs(t *testing.T) {
 	}
 }
 
-// An idle counter that cannot be cleaned is a store that did not answer, not an empty counter.
-func TestAnIdleCounterThatCannotBeCleaned(t *testing.T) {
+// An answer in which the own addition is missing is no answer: a store that forgets would admit everybody.
+func TestAnAnswerWithoutWhatWasAdded(t *testing.T) {
 	t.Parallel()
-	u := &table{}
-	u.before = func(context.Context, *dynamodb.UpdateItemInput) error {
-		if u.calls.Load() == 1 {
-			return &store.ConditionFailedError{Old: store.Item{"lk": store.N(1), "s1": store.N(1)}}
-		}
-		return errors.New("down")
+	for name, item := range map[string]store.Item{"nothing": nil, "another_item": {"pk": store.S("RL#bob"), "ttl": store.N(1)}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v, err := limiter(t, answering(item), ratelimit.Options{Now: newClock().now}).Count(t.Context(), []rest.Count{api("ada")})
+			require.ErrorContains(t, err, "without what was added")
+			require.False(t, v.Allowed)
+		})
 	}
-	v, err := limiter(t, u, ratelimit.Options{Now: newClock().now}).Count(t.Context(), []rest.Count{api("ada")})
-	require.ErrorContains(t, err, "down")
-	require.False(t, v.Allowed)
-	require.EqualValues(t, 2, u.calls.Load())
 }
 
 func TestLostAnswersOnlyMakeItStricter(t *testing.T) {
@@ -543,8 +570,35 @@ func TestRefunds(t *testing.T) {
 	require.NotNil(t, held)
 	require.Equal(t, int64(4), slotSum(t, db.Items(tableName)[0]))
 	clock.advance(2 * time.Minute)
-	require.Equal(t, 1, admitted(t, sandbox(), 1, api("ada")))
+	require.Equal(t, 2, admitted(t, sandbox(), 2, api("ada")), "the second removes what the first saw")
 	_, err := updater.UpdateItem(t.Context(), held)
 	require.ErrorIs(t, err, store.ErrConditionFailed)
-	require.Equal(t, 2, admitted(t, sandbox(), 5, api("ada")), "no permit came back that was not taken")
+	require.Equal(t, 1, admitted(t, sandbox(), 5, api("ada")), "no permit came back that was not taken")
+}
+
+// A revocation is a transaction on the item, and cancels a count that meets it: nothing was done, and the count is made
+// again, a few times. It is the store's own answer, so that a refund may be made again as well.
+func TestACountMeetsATransaction(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		conflicts, calls int64
+		admitted         int
+	}{"once": {1, 2, 1}, "twice": {2, 3, 1}, "always": {1000, 3, 0}}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, updater := memory()
+			u := &table{Updater: updater}
+			u.before = func(context.Context, *dynamodb.UpdateItemInput) error {
+				if u.calls.Load() <= c.conflicts {
+					return fmt.Errorf("operation: %w", &types.TransactionConflictException{})
+				}
+				return nil
+			}
+			v, err := limiter(t, u, ratelimit.Options{Now: newClock().now}).Count(t.Context(), []rest.Count{api("ada")})
+			require.Equal(t, c.admitted == 0, err != nil)
+			require.Equal(t, c.admitted == 1, v.Allowed)
+			require.Equal(t, c.calls, u.calls.Load())
+		})
+	}
 }

@@ -24,7 +24,7 @@ var start = time.Unix(1_800_000_000, 0)
 
 // memory is an empty table, seen as a function's role sees it.
 func memory() (*mem.DB, store.Table) {
-	db := mem.New(mem.Schema{Name: tableName, Hash: "pk"})
+	db := mem.New(mem.Schema{Name: tableName, Hash: "pk"}, mem.Schema{Name: "revoked-tokens", Hash: "pk"})
 	return db, store.NewTable(db.As(mem.Grant{Table: tableName, Actions: []string{"UpdateItem"}}), tableName)
 }
 
@@ -73,6 +73,13 @@ var numbers = map[service.Limit]environ.Limit{
 	service.LimitAuthIP: {Max: 4, Per: 5 * time.Minute},
 }
 
+// function has the routes that tests count.
+var function = service.Function{Key: "test", Routes: []service.Route{
+	{ID: "list", Limit: service.LimitAPI}, {ID: "make", Limit: service.LimitAPI}, {ID: "drop", Limit: service.LimitAPI},
+	{ID: "login", Limit: service.LimitAuth}, {ID: "register", Limit: service.LimitAuth}, {ID: "confirm", Limit: service.LimitAuth},
+	{ID: "health"},
+}}
+
 func limiter(t testing.TB, table store.Updater, o ratelimit.Options) *ratelimit.Limiter {
 	t.Helper()
 	if o.Random == nil {
@@ -81,7 +88,7 @@ func limiter(t testing.TB, table store.Updater, o ratelimit.Options) *ratelimit.
 	if o.Budget == 0 {
 		o.Budget = time.Minute // of real time: these tests are not about it
 	}
-	l, err := ratelimit.New(table, numbers, o)
+	l, err := ratelimit.New(table, function, numbers, o)
 	require.NoError(t, err)
 	return l
 }
@@ -102,4 +109,16 @@ func admitted(t testing.TB, l *ratelimit.Limiter, n int, counts ...rest.Count) i
 		}
 	}
 	return passed
+}
+
+// answering is a table that answers every update with an item.
+func answering(item store.Item) store.Updater { return fixed{item: item} }
+
+type fixed struct {
+	store.Updater
+	item store.Item
+}
+
+func (f fixed) UpdateItem(context.Context, *dynamodb.UpdateItemInput) (*dynamodb.UpdateItemOutput, error) {
+	return &dynamodb.UpdateItemOutput{Attributes: f.item}, nil
 }

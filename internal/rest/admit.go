@@ -2,72 +2,111 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-
 	"github.com/expenzez/aws-backend/internal/apperr"
+	"github.com/expenzez/aws-backend/internal/revoke"
 	"github.com/expenzez/aws-backend/internal/service"
-	"github.com/expenzez/aws-backend/internal/store"
-	"github.com/expenzez/aws-backend/internal/token"
+	"github.com/expenzez/aws-backend/internal/telemetry"
+	"github.com/expenzez/aws-backend/internal/telemetry/report"
 )
-
-// Revocation is how long a session that ended must stay in the table of revoked tokens: until no access token of it can
-// be valid for any verifier, and some minutes more.
-const Revocation = token.Lifetime + token.Leeway + 5*time.Minute
-
-// RevokedSession is the key of a session in the table of revoked tokens. Its attribute ttl, in epoch seconds, is when
-// the entry loses its meaning; DynamoDB deletes it some time after.
-func RevokedSession(session string) store.Item { return store.Item{"pk": store.S("SID#" + session)} }
 
 // errEnded is the answer to a token whose session was ended.
 var errEnded = apperr.New(apperr.Unauthenticated, "session_ended", "The session has ended. Sign in again.")
 
-// admit lets a request through or not, by what can be told before its body is read: whether its session has ended, and
-// the limits of its user or address. The two questions are asked at the same time. A session that ended is told first.
-func (c *call) admit(ctx context.Context, req *Request) error {
-	revoked := make(chan error, 1)
-	if c.route.public {
-		revoked <- nil
-	} else {
-		go func() { revoked <- unpanicked(func() error { return c.notRevoked(ctx, req.Session) }) }()
-	}
-	limited := c.admitCaller(ctx, req)
-	if err := <-revoked; err != nil {
+// Unchecked is how old a token may be that passes a read though neither the counters nor the table of revoked tokens could
+// tell whether it was revoked. Nobody else passes then.
+const Unchecked = 5 * time.Minute
+
+// admit lets a request through or not: by the limits of its user, account or address, and by whether its token was
+// revoked. Who counts the user usually tells both with one answer; where it does not, the table of revoked tokens is
+// asked. Either answer is late by nothing. A token that was revoked is told first.
+func (c *call) admit(ctx context.Context, counts []Count) error {
+	state, err := c.count(ctx, counts)
+	if err != nil || c.route.public || state == TokenLive {
 		return err
 	}
-	return limited
+	ended, err := revoke.Ended(ctx, c.api.d.Revoked, c.token, c.now)
+	switch {
+	case ended:
+		return errEnded
+	case err == nil && len(counts) > 0:
+		c.api.d.Limiter.Live(c.token, c.now)
+	case err != nil && c.route.readOnly && ctx.Err() == nil && c.now.Sub(c.token.IssuedAt) < Unchecked:
+		telemetry.From(ctx).WarnContext(ctx, "token passes without being checked for revocation", telemetry.FieldError, err)
+	case err != nil:
+		return unavailable(fmt.Errorf("rest: revoked tokens: %w", err))
+	}
+	return nil
 }
 
-// unpanicked makes a panic an error: in a goroutine of its own it would end the process.
+// refused refuses who is known to be refused, at no cost.
+func (c *call) refused(counts []Count) error {
+	if len(counts) == 0 {
+		return nil
+	}
+	v, known := c.api.d.Limiter.Refused(counts)
+	if !known {
+		return nil
+	}
+	_, err := c.judge(v)
+	return err
+}
+
+// ahead answers a request that reads, with the handler at work while the request is admitted: one round trip, not two. It
+// is safe because such a handler changes nothing, and what it answers is thrown away unless the request is admitted. It
+// returns when both are done: a sandbox may be frozen after.
+func (c *call) ahead(ctx context.Context, req *Request, counts []Count) (Response, error) {
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	var response Response
+	failed := errors.New("rest: the handler did not return")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		failed = unpanicked(func() (err error) {
+			response, err = c.route.handler(working, req)
+			return err
+		})
+	}()
+	refused := c.admit(ctx, counts)
+	if refused != nil {
+		stop()
+	}
+	<-done
+	if refused != nil {
+		return Response{}, refused
+	}
+	return response, failed
+}
+
+// panicked is a panic made an error: in a goroutine of its own it would end the process.
+type panicked struct {
+	value any
+	stack report.Stack
+}
+
+func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// stackOf is the stack of a panic, and empty for any other error.
+func stackOf(err error) report.Stack {
+	var p *panicked
+	if errors.As(err, &p) {
+		return p.stack
+	}
+	return nil
+}
+
 func unpanicked(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			err = &panicked{p, report.Caught()}
 		}
 	}()
 	return f()
-}
-
-// notRevoked looks the session up, in the leader's copy before anything is changed. An entry counts until its time, not
-// until it is deleted. Without an answer nobody passes.
-func (c *call) notRevoked(ctx context.Context, session string) error {
-	items, err := c.api.d.Revoked.BatchGetItem(ctx, types.KeysAndAttributes{
-		Keys: []store.Item{RevokedSession(session)}, ConsistentRead: aws.Bool(!c.route.readOnly)})
-	if err != nil {
-		return unavailable(fmt.Errorf("rest: revoked tokens: %w", err))
-	}
-	for _, item := range items {
-		r := store.Read(item)
-		until := r.N("ttl")
-		if r.Err() != nil || c.now.Unix() < until {
-			return errEnded
-		}
-	}
-	return nil
 }
 
 // unavailable closes the door because a question could not be answered.
@@ -75,73 +114,83 @@ func unavailable(err error) error {
 	return apperr.New(apperr.Unavailable, "", "").After(time.Second).Because(err)
 }
 
-// admitCaller counts the limits whose subject is known before the body is read.
-func (c *call) admitCaller(ctx context.Context, req *Request) error {
+// callers are the limits whose subject is known before the body is read.
+func (c *call) callers(ctx context.Context, req *Request) ([]Count, error) {
 	r := c.route
-	var counts []subject
+	var counts []Count
+	var err error
+	add := func(class service.Limit, route, ip string) {
+		var subject string
+		if err == nil {
+			subject, err = c.hash(ctx, "ip:"+ip)
+		}
+		counts = append(counts, Count{Class: class, Route: route, Subject: subject})
+	}
 	switch {
 	case r.Limit == service.LimitNone:
 	case !r.public:
-		counts = append(counts, subject{r.Limit, r.ID, "user:" + req.Subject, false})
+		counts = append(counts, Count{Class: r.Limit, Route: r.ID, Subject: revoke.Subject(req.Subject), Token: c.token})
 	case r.LimitBy == "":
-		counts = append(counts, subject{r.Limit, r.ID, "ip:" + req.IP, true})
+		add(r.Limit, r.ID, req.IP)
 	}
 	if r.Limit == service.LimitAuth {
-		counts = append(counts, subject{service.LimitAuthIP, "", "ip:" + req.IP, true})
+		add(service.LimitAuthIP, "", req.IP)
 	}
-	return c.count(ctx, counts)
+	return counts, err
 }
 
-// admitAccount counts the limit of the account that the body names.
-func (c *call) admitAccount(ctx context.Context) error {
+// withAccount adds the limit of the account that the body names.
+func (c *call) withAccount(ctx context.Context, counts []Count) ([]Count, error) {
 	r := c.route
 	if r.LimitBy == "" {
-		return nil
+		return counts, nil
 	}
 	name := c.account
 	if c.api.d.Account != nil {
 		var err error
 		if name, err = c.api.d.Account(r.LimitBy, name); err != nil {
-			return err
+			return counts, err
 		}
 	}
-	return c.count(ctx, []subject{{r.Limit, r.ID, r.LimitBy + ":" + name, true}})
+	subject, err := c.hash(ctx, r.LimitBy+":"+name)
+	if err != nil {
+		return counts, err
+	}
+	return append(counts, Count{Class: r.Limit, Route: r.ID, Subject: subject}), nil
 }
 
-// subject is who is counted, in which class and on which route; without a route, over all of the class.
-type subject struct {
-	class service.Limit
-	route string
-	name  string
-	hash  bool // the name tells who it is, and must not be stored as it is
+// hash makes a name that tells who it is one that does not, and so may be stored.
+func (c *call) hash(ctx context.Context, name string) (string, error) {
+	hashed, err := c.api.d.Hash(ctx, name)
+	if err != nil {
+		return "", unavailable(fmt.Errorf("rest: hash the caller: %w", err))
+	}
+	return hashed, nil
 }
 
 // count counts the request against its limits. A limiter that fails lets nobody pass: whether a class may be admitted
 // without its store is the limiter's to decide, and then it does not fail.
-func (c *call) count(ctx context.Context, subjects []subject) error {
-	if len(subjects) == 0 {
-		return nil
-	}
-	counts := make([]Count, len(subjects))
-	for i, s := range subjects {
-		counts[i] = Count{Class: s.class, Route: s.route, Subject: s.name}
-		if s.hash {
-			hashed, err := c.api.d.Hash(ctx, s.name)
-			if err != nil {
-				return unavailable(fmt.Errorf("rest: hash the caller: %w", err))
-			}
-			counts[i].Subject = hashed
-		}
+func (c *call) count(ctx context.Context, counts []Count) (TokenState, error) {
+	if len(counts) == 0 {
+		return TokenUnknown, nil
 	}
 	verdict, err := c.api.d.Limiter.Count(ctx, counts)
-	if err != nil {
-		return unavailable(fmt.Errorf("rest: limiter: %w", err))
+	if err != nil && verdict.Token != TokenEnded {
+		return TokenUnknown, apperr.New(apperr.Unavailable, "", "").After(max(verdict.RetryAfter, time.Second)).Because(fmt.Errorf("rest: limiter: %w", err))
+	}
+	return c.judge(verdict)
+}
+
+// judge makes a verdict the answer to its request.
+func (c *call) judge(v Verdict) (TokenState, error) {
+	if v.Token == TokenEnded {
+		return v.Token, errEnded
 	}
 	if !c.route.public {
-		maps.Copy(c.headers, verdict.Headers)
+		maps.Copy(c.headers, v.Headers)
 	}
-	if !verdict.Allowed {
-		return apperr.New(apperr.Limited, "", "").After(max(verdict.RetryAfter, time.Second))
+	if !v.Allowed {
+		return v.Token, apperr.New(apperr.Limited, "", "").After(max(v.RetryAfter, time.Second))
 	}
-	return nil
+	return v.Token, nil
 }

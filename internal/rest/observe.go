@@ -55,13 +55,13 @@ func tracedLimiter(l Limiter) Limiter {
 	return spanLimiter{l}
 }
 
-type spanLimiter struct{ next Limiter }
+type spanLimiter struct{ Limiter }
 
 // Count is the limiter's own, inside a span.
 func (l spanLimiter) Count(ctx context.Context, counts []Count) (verdict Verdict, err error) {
 	ctx, span := telemetry.StartSpan(ctx, "limiter")
 	defer func() { telemetry.EndSpan(span, err) }()
-	return l.next.Count(ctx, counts)
+	return l.Limiter.Count(ctx, counts)
 }
 
 // event is the error event of a request that failed by our fault; none when the sandbox has made enough of them.

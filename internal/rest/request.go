@@ -2,12 +2,14 @@ package rest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"mime"
 	"strconv"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"github.com/expenzez/aws-backend/internal/apperr"
+	"github.com/expenzez/aws-backend/internal/revoke"
 	"github.com/expenzez/aws-backend/internal/token"
 )
 
@@ -123,6 +126,7 @@ type call struct {
 	event   event
 	route   *route
 	now     time.Time
+	token   revoke.Token      // of the caller; zero on public routes
 	headers map[string]string // of the response, whatever becomes of it
 	account string            // what the route's LimitBy field names
 }
@@ -149,9 +153,11 @@ func (c *call) identify() (*Request, error) {
 	}
 	a := c.event.Context.Authorizer
 	exp, err := strconv.ParseInt(a.Expires, 10, 64)
-	if err != nil || a.Subject == "" || a.Session == "" {
+	iat, err2 := strconv.ParseInt(a.IssuedAt, 10, 64)
+	if err != nil || err2 != nil || a.Subject == "" || a.Session == "" {
 		return nil, apperr.New(apperr.Unauthenticated, "", "").Because(errors.New("the authorizer's context is not complete"))
 	}
+	c.token = revoke.Token{User: a.Subject, Session: a.Session, IssuedAt: time.Unix(iat, 0)}
 	req.Subject, req.Session, req.Expires = a.Subject, a.Session, time.Unix(exp, 0)
 	if !c.now.Before(req.Expires.Add(token.Leeway)) {
 		return nil, apperr.New(apperr.Unauthenticated, "token_expired", "The access token has expired. Renew it.")
@@ -176,7 +182,7 @@ func (c *call) read(req *Request) error {
 	return nil
 }
 
-// body is the checked body. Its size is known before it is decoded from base64.
+// body is the checked body.
 func (c *call) body() ([]byte, error) {
 	if c.route.request == nil {
 		if c.event.Body != "" {
@@ -187,16 +193,9 @@ func (c *call) body() ([]byte, error) {
 	if err := c.mediaType(); err != nil {
 		return nil, err
 	}
-	body := []byte(c.event.Body)
-	if c.event.Base64 && base64.StdEncoding.DecodedLen(len(body)) <= MaxBody+2 {
-		decoded, err := base64.StdEncoding.DecodeString(c.event.Body)
-		if err != nil {
-			return nil, errors.New("rest: the event's body is not base64")
-		}
-		body = decoded
-	}
-	if len(body) > MaxBody {
-		return nil, apperr.New(apperr.TooLarge, "", fmt.Sprintf("The body has more than %d bytes.", MaxBody))
+	body, err := c.event.bytes(cmp.Or(c.route.MaxBody, MaxBody))
+	if err != nil {
+		return nil, err
 	}
 	members, err := c.route.request.Body(body)
 	if err != nil {
@@ -204,6 +203,30 @@ func (c *call) body() ([]byte, error) {
 	}
 	c.account, _ = members[c.route.LimitBy].(string)
 	return body, nil
+}
+
+// bytes is the body that was sent, at most so many bytes. No more than one beyond them is decoded from base64.
+func (ev event) bytes(most int) ([]byte, error) {
+	tooLarge := apperr.New(apperr.TooLarge, "", fmt.Sprintf("The body has more than %d bytes.", most))
+	if !ev.Base64 {
+		if len(ev.Body) > most {
+			return nil, tooLarge
+		}
+		return []byte(ev.Body), nil
+	}
+	body := make([]byte, min(base64.StdEncoding.DecodedLen(len(ev.Body)), most)+1)
+	decoder, n := base64.NewDecoder(base64.StdEncoding, strings.NewReader(ev.Body)), 0
+	for n <= most {
+		more, err := decoder.Read(body[n:])
+		n += more
+		switch {
+		case errors.Is(err, io.EOF):
+			return body[:n], nil
+		case err != nil:
+			return nil, errors.New("rest: the event's body is not base64")
+		}
+	}
+	return nil, tooLarge
 }
 
 // mediaType takes application/json with no charset or UTF-8 (RFC 8259 §8.1, §11).

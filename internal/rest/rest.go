@@ -1,6 +1,9 @@
 // Package rest is the way from API Gateway to a handler and back. It admits a request (route, browser origin, identity,
 // caller limits, revocation), checks its body against the declared model, calls the handler, and alone writes responses
 // and the one log line that each request leaves. Handlers return values and errors.
+//
+// A token that was revoked is refused from then on, without delay, while the counters or the table of revoked tokens
+// answer. While neither does, reads pass with a token that is younger than Unchecked, and nobody else.
 package rest
 
 import (
@@ -25,7 +28,7 @@ import (
 )
 
 const (
-	// MaxBody is how many bytes a request's body may have.
+	// MaxBody is how many bytes a request's body may have unless its route says otherwise.
 	MaxBody = 16 << 10
 	// Budget is how long a request may take unless Deps say otherwise. It is below the gateway's 29 s and the function's
 	// own timeout, so that it is we who answer.
@@ -35,7 +38,8 @@ const (
 )
 
 // Handler answers one operation. It may rely on an admitted caller and a body that fits the declared model. An error
-// that is no *apperr.Error is hidden from the caller.
+// that is no *apperr.Error is hidden from the caller. A GET for a user is answered while its caller is being admitted: its
+// handler changes nothing, since what it answers is thrown away when the caller is refused.
 type Handler func(context.Context, *Request) (Response, error)
 
 // Response is what a handler answers. The zero value is the route's declared status without a body.
@@ -49,7 +53,7 @@ type Response struct {
 // Deps is what admission needs. Which of them a function must have follows from its routes.
 type Deps struct {
 	Limiter Limiter           // where a route has a caller limit
-	Revoked store.BatchGetter // where a route needs a user: the table revoked-tokens
+	Revoked store.BatchGetter // where a route needs a user: the table revoked-tokens, asked where the limiter does not tell
 	// Hash makes a name that counters may carry of an address or account, with a key, so that the table of counters
 	// tells nothing about people. Needed where a public route has a caller limit.
 	Hash func(ctx context.Context, text string) (string, error)
@@ -185,13 +189,10 @@ func (a *API) guarded(ctx context.Context, c *call) outcome {
 	done := make(chan outcome, 1)
 	go func() {
 		var o outcome
-		defer func() {
-			if p := recover(); p != nil {
-				o = outcome{err: apperr.From(fmt.Errorf("panic: %v", p)), stack: report.Caught()}
-			}
-			done <- o
-		}()
-		o = c.run(ctx)
+		defer func() { done <- o }()
+		if err := unpanicked(func() error { o = c.run(ctx); return nil }); err != nil {
+			o = outcome{err: apperr.From(err), stack: stackOf(err)}
+		}
 	}()
 	select {
 	case o := <-done:
@@ -214,7 +215,7 @@ func (c *call) run(ctx context.Context) outcome {
 	}
 	o := outcome{response: response, headers: c.headers}
 	if err != nil {
-		o.err = explain(ctx, err)
+		o.err, o.stack = explain(ctx, err), stackOf(err)
 		c.headersOf(err)
 	}
 	return o
@@ -251,14 +252,33 @@ func (c *call) answer(ctx context.Context) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	if err := c.admit(ctx, req); err != nil {
+	counts, err := c.callers(ctx, req)
+	if err != nil {
 		return Response{}, err
 	}
-	if err := c.read(req); err != nil {
+	if err := c.refused(counts); err != nil {
 		return Response{}, err
 	}
-	if err := c.admitAccount(ctx); err != nil {
+	// What the admission or an answer ahead of it needs is read first. What cannot be read is counted like any attempt.
+	ahead := r.readOnly && !r.public
+	first := ahead || r.LimitBy != ""
+	var unread error
+	if first {
+		if unread = c.read(req); unread == nil {
+			counts, unread = c.withAccount(ctx, counts)
+		}
+	}
+	if ahead && unread == nil {
+		return c.ahead(ctx, req, counts)
+	}
+	if err := c.admit(ctx, counts); err != nil {
 		return Response{}, err
+	}
+	if !first {
+		unread = c.read(req)
+	}
+	if unread != nil {
+		return Response{}, unread
 	}
 	return r.handler(ctx, req)
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 	"github.com/expenzez/aws-backend/internal/apperr"
 	"github.com/expenzez/aws-backend/internal/rest"
 	"github.com/expenzez/aws-backend/internal/rest/resttest"
+	"github.com/expenzez/aws-backend/internal/revoke"
 	"github.com/expenzez/aws-backend/internal/service"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/telemetry"
@@ -39,6 +41,8 @@ func shop() service.Function {
 			Request: &service.Model{Name: "NewThing", Fields: []service.Field{name}}, Response: thing},
 		{ID: "list", Method: "GET", Path: "/things", Limit: service.LimitAPI, Status: 200, Response: thing,
 			Query: []service.Field{{Name: "limit", Type: service.Integer, Min: 1, Max: 9}, {Name: "name", Type: service.String}}},
+		{ID: "import", Method: "PUT", Path: "/things/{id}", Limit: service.LimitAPI, Status: 200, MaxBody: 256 << 10,
+			Request: &service.Model{Name: "NewThing", Fields: []service.Field{name}}, Response: thing},
 		{ID: "drop", Method: "DELETE", Path: "/things/{id}", Limit: service.LimitAPI, Status: 204},
 		{ID: "login", Method: "POST", Path: "/login", Limit: service.LimitAuth, LimitBy: "name", Status: 200, Caller: service.Public("No token yet."),
 			Request: &service.Model{Name: "Login", Fields: []service.Field{name}}, Response: thing},
@@ -51,6 +55,9 @@ func shop() service.Function {
 type world struct {
 	mu       sync.Mutex
 	now      time.Time
+	refused  *rest.Verdict // what the limiter knows without a call
+	lives    []live
+	batches  int // how often the limiter was asked
 	counts   []rest.Count
 	verdict  rest.Verdict
 	limitErr error
@@ -60,21 +67,50 @@ type world struct {
 	readErr  error
 	handler  rest.Handler
 	handled  atomic.Int32
+	counting func() // called while the limiter counts
+	reading  func() // called while the table is asked
 	log      bytes.Buffer
 	panics   string // "limiter", "table"
 }
 
 func (w *world) Count(_ context.Context, counts []rest.Count) (rest.Verdict, error) {
+	if w.counting != nil {
+		w.counting()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.panics == "limiter" {
 		panic("limiter broke")
 	}
 	w.counts = append(w.counts, counts...)
+	w.batches++
 	return w.verdict, w.limitErr
 }
 
+func (w *world) Refused([]rest.Count) (rest.Verdict, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.refused == nil {
+		return rest.Verdict{}, false
+	}
+	return *w.refused, true
+}
+
+func (w *world) Live(t revoke.Token, at time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lives = append(w.lives, live{t, at})
+}
+
+type live struct {
+	token revoke.Token
+	at    time.Time
+}
+
 func (w *world) BatchGetItem(_ context.Context, in types.KeysAndAttributes) ([]store.Item, error) {
+	if w.reading != nil {
+		w.reading()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.panics == "table" {
@@ -94,7 +130,7 @@ func nothing(context.Context, *rest.Request) (rest.Response, error) { return res
 
 func newWorld(t testing.TB) (*world, resttest.Client) {
 	t.Helper()
-	w := &world{now: start, verdict: rest.Verdict{Allowed: true, Headers: map[string]string{"RateLimit": `"api";r=7;t=6`}}}
+	w := &world{now: start, verdict: rest.Verdict{Allowed: true, Token: rest.TokenLive, Headers: map[string]string{"RateLimit": `"api";r=7;t=6`}}}
 	handle := func(standard rest.Handler) rest.Handler {
 		return func(ctx context.Context, r *rest.Request) (rest.Response, error) {
 			w.handled.Add(1)
@@ -104,7 +140,7 @@ func newWorld(t testing.TB) (*world, resttest.Client) {
 			return standard(ctx, r)
 		}
 	}
-	api, err := rest.New(shop(), map[string]rest.Handler{"make": handle(answer), "list": handle(answer), "drop": handle(nothing),
+	api, err := rest.New(shop(), map[string]rest.Handler{"make": handle(answer), "list": handle(answer), "import": handle(answer), "drop": handle(nothing),
 		"login": handle(answer), "guest": handle(nothing), "health": handle(answer)}, w.deps())
 	require.NoError(t, err)
 	return w, resttest.Client{Handler: api, Function: shop()}
@@ -130,6 +166,8 @@ func (w *world) line(t *testing.T) map[string]any {
 	return got
 }
 
+var reading = resttest.Request{User: ada}
+
 var making = resttest.Request{User: ada, Body: map[string]string{"name": "x"}, Headers: map[string]string{"Idempotency-Key": "12345678"}}
 
 func with(r resttest.Request, change func(*resttest.Request)) resttest.Request {
@@ -147,9 +185,10 @@ func TestNewListsEveryProblem(t *testing.T) {
 	f := shop()
 	f.Routes[0].Request = &service.Model{Fields: []service.Field{{Name: "bad", Type: service.String, Pattern: "("}}}
 	f.Routes[1].Query[0].Pattern = "["
+	f.Routes = append(f.Routes, service.Route{ID: "unlimited", Method: "GET", Path: "/unlimited", Status: 204})
 	_, err := rest.New(f, map[string]rest.Handler{"list": answer, "zoo": answer, "ape": answer}, rest.Deps{})
 	for _, want := range []string{"function shop", "route make has no handler", "route drop has no handler", "route make has no limiter",
-		"route make has no table of revoked tokens", "route login has no hash", "route make: validate: field bad", "route list: validate: field limit",
+		"route unlimited has no table of revoked tokens", "route make has no table of revoked tokens", "route login has no hash", "route make: validate: field bad", "route list: validate: field limit",
 		"handler ape has no route\nhandler zoo has no route", "there is no log"} {
 		require.ErrorContains(t, err, want)
 	}
@@ -159,9 +198,14 @@ func TestNewListsEveryProblem(t *testing.T) {
 
 func TestEachStageRefuses(t *testing.T) {
 	t.Parallel()
-	revoked := func(until time.Duration) []store.Item {
-		return []store.Item{{"pk": store.S("SID#s1"), "ttl": store.N(start.Add(until).Unix())}}
+	// asked makes the limiter tell nothing of the token, so that the table is asked.
+	asked := func(then func(*world)) func(*world) {
+		return func(w *world) { w.verdict.Token = rest.TokenUnknown; then(w) }
 	}
+	revoked := asked(func(w *world) {
+		w.items = []store.Item{{"pk": store.S("SID#s1"), "ttl": store.N(start.Add(time.Second).Unix())}}
+	})
+	ended := func(w *world) { w.verdict = rest.Verdict{Token: rest.TokenEnded} }
 	change := func(f func(*resttest.Request)) resttest.Request { return with(making, f) }
 	header := func(name, value string) resttest.Request {
 		return change(func(r *resttest.Request) { r.Headers[name] = value })
@@ -174,37 +218,50 @@ func TestEachStageRefuses(t *testing.T) {
 		status int
 		code   string
 	}{
-		"origin":                {id: "make", send: header("Origin", "https://evil.example"), status: 403, code: "origin_not_allowed"},
-		"origin_null":           {id: "make", send: header("Origin", "null"), status: 403, code: "origin_not_allowed"},
-		"origin_other_scheme":   {id: "make", send: header("Origin", "http://app.example.com"), status: 403, code: "origin_not_allowed"},
-		"origin_suffix":         {id: "make", send: header("Origin", "https://app.example.com.evil.example"), status: 403, code: "origin_not_allowed"},
-		"origin_on_public":      {id: "login", send: header("Origin", "https://evil.example"), status: 403, code: "origin_not_allowed"},
-		"nobody":                {id: "make", send: change(func(r *resttest.Request) { r.User = nil }), status: 401, code: "unauthenticated"},
-		"no_subject":            {id: "make", send: change(func(r *resttest.Request) { r.User = &resttest.User{Session: "s", Expires: ada.Expires} }), status: 401, code: "unauthenticated"},
-		"no_session":            {id: "make", send: change(func(r *resttest.Request) { r.User = &resttest.User{Subject: "s", Expires: ada.Expires} }), status: 401, code: "unauthenticated"},
-		"expired":               {id: "make", send: making, world: func(w *world) { w.now = ada.Expires.Add(30 * time.Second) }, status: 401, code: "token_expired"},
-		"ended":                 {id: "make", send: making, world: func(w *world) { w.items = revoked(time.Second) }, status: 401, code: "session_ended"},
-		"ended_unreadable":      {id: "list", send: resttest.Request{User: ada}, world: func(w *world) { w.items = []store.Item{{"pk": store.S("SID#s1")}} }, status: 401, code: "session_ended"},
-		"ended_and_limited":     {id: "make", send: making, world: func(w *world) { w.items = revoked(time.Second); w.verdict.Allowed = false }, status: 401, code: "session_ended"},
-		"revocation_unknown":    {id: "list", send: resttest.Request{User: ada}, world: func(w *world) { w.readErr = errors.New("down") }, status: 503, code: "unavailable"},
-		"revocation_panics":     {id: "list", send: resttest.Request{User: ada}, world: func(w *world) { w.panics = "table" }, status: 500, code: "internal"},
-		"limited":               {id: "make", send: making, world: func(w *world) { w.verdict.Allowed = false }, status: 429, code: "limited"},
-		"limiter_fails":         {id: "make", send: making, world: func(w *world) { w.limitErr = errors.New("down") }, status: 503, code: "unavailable"},
-		"limiter_panics":        {id: "make", send: making, world: func(w *world) { w.panics = "limiter" }, status: 500, code: "internal"},
-		"public_limited":        {id: "guest", send: resttest.Request{}, world: func(w *world) { w.verdict.Allowed = false }, status: 429, code: "limited"},
-		"hash_fails":            {id: "guest", send: resttest.Request{}, world: func(w *world) { w.hashErr = errors.New("no key") }, status: 503, code: "unavailable"},
-		"account_refused":       {id: "login", send: resttest.Request{Body: `{"name":"nobody"}`}, status: 400, code: "bad_name"},
-		"no_media_type":         {id: "make", send: header("Content-Type", ""), status: 415, code: "unsupported_media_type"},
-		"text":                  {id: "make", send: header("Content-Type", "text/plain"), status: 415, code: "unsupported_media_type"},
-		"form":                  {id: "make", send: header("Content-Type", "application/x-www-form-urlencoded"), status: 415, code: "unsupported_media_type"},
-		"json_like":             {id: "make", send: header("Content-Type", "application/json-patch+json"), status: 415, code: "unsupported_media_type"},
-		"other_charset":         {id: "make", send: header("Content-Type", "application/json; charset=latin1"), status: 415, code: "unsupported_media_type"},
-		"broken_media_type":     {id: "make", send: header("Content-Type", "application/json; charset"), status: 415, code: "unsupported_media_type"},
-		"no_body":               {id: "make", send: body(""), status: 400, code: "malformed_json"},
-		"too_large":             {id: "make", send: body(`{"name":"` + strings.Repeat("x", rest.MaxBody) + `"}`), status: 413, code: "too_large"},
-		"too_large_by_one":      {id: "make", send: body(`{"name":"x"}` + strings.Repeat(" ", rest.MaxBody-11)), status: 413, code: "too_large"},
-		"too_large_base64":      {id: "make", send: encodedBody(strings.Repeat(" ", rest.MaxBody+1)), status: 413, code: "too_large"},
-		"far_too_large_base64":  {id: "make", send: encodedBody(strings.Repeat(" ", 4*rest.MaxBody)), status: 413, code: "too_large"},
+		"origin":                     {id: "make", send: header("Origin", "https://evil.example"), status: 403, code: "origin_not_allowed"},
+		"origin_null":                {id: "make", send: header("Origin", "null"), status: 403, code: "origin_not_allowed"},
+		"origin_other_scheme":        {id: "make", send: header("Origin", "http://app.example.com"), status: 403, code: "origin_not_allowed"},
+		"origin_suffix":              {id: "make", send: header("Origin", "https://app.example.com.evil.example"), status: 403, code: "origin_not_allowed"},
+		"origin_on_public":           {id: "login", send: header("Origin", "https://evil.example"), status: 403, code: "origin_not_allowed"},
+		"nobody":                     {id: "make", send: change(func(r *resttest.Request) { r.User = nil }), status: 401, code: "unauthenticated"},
+		"no_subject":                 {id: "make", send: change(func(r *resttest.Request) { r.User = &resttest.User{Session: "s", Expires: ada.Expires} }), status: 401, code: "unauthenticated"},
+		"no_session":                 {id: "make", send: change(func(r *resttest.Request) { r.User = &resttest.User{Subject: "s", Expires: ada.Expires} }), status: 401, code: "unauthenticated"},
+		"expired":                    {id: "make", send: making, world: func(w *world) { w.now = ada.Expires.Add(30 * time.Second) }, status: 401, code: "token_expired"},
+		"ended":                      {id: "make", send: making, world: ended, status: 401, code: "session_ended"},
+		"ended_reading":              {id: "list", send: reading, world: ended, status: 401, code: "session_ended"},
+		"ended_beside_an_error":      {id: "make", send: making, world: func(w *world) { ended(w); w.limitErr = errors.New("down") }, status: 401, code: "session_ended"},
+		"ended_by_the_table":         {id: "make", send: making, world: revoked, status: 401, code: "session_ended"},
+		"ended_by_the_table_reading": {id: "list", send: reading, world: revoked, status: 401, code: "session_ended"},
+		"ended_unreadable":           {id: "list", send: reading, world: asked(func(w *world) { w.items = []store.Item{{"pk": store.S("SID#s1")}} }), status: 401, code: "session_ended"},
+		"revocation_unknown":         {id: "make", send: making, world: asked(func(w *world) { w.readErr = errors.New("down") }), status: 503, code: "unavailable"},
+		"revocation_panics":          {id: "list", send: reading, world: asked(func(w *world) { w.panics = "table" }), status: 500, code: "internal"},
+		"limited":                    {id: "make", send: making, world: func(w *world) { w.verdict.Allowed = false }, status: 429, code: "limited"},
+		"limited_reading":            {id: "list", send: reading, world: func(w *world) { w.verdict.Allowed = false }, status: 429, code: "limited"},
+		"limiter_fails":              {id: "make", send: making, world: func(w *world) { w.limitErr = errors.New("down") }, status: 503, code: "unavailable"},
+		"limiter_fails_reading":      {id: "list", send: reading, world: func(w *world) { w.limitErr = errors.New("down") }, status: 503, code: "unavailable"},
+		"limiter_panics":             {id: "make", send: making, world: func(w *world) { w.panics = "limiter" }, status: 500, code: "internal"},
+		"known_to_be_limited":        {id: "list", send: reading, world: func(w *world) { w.refused = &rest.Verdict{} }, status: 429, code: "limited"},
+		"known_to_have_ended":        {id: "list", send: reading, world: func(w *world) { w.refused = &rest.Verdict{Token: rest.TokenEnded} }, status: 401, code: "session_ended"},
+		"public_limited":             {id: "guest", send: resttest.Request{}, world: func(w *world) { w.verdict.Allowed = false }, status: 429, code: "limited"},
+		"hash_fails":                 {id: "guest", send: resttest.Request{}, world: func(w *world) { w.hashErr = errors.New("no key") }, status: 503, code: "unavailable"},
+		"account_refused":            {id: "login", send: resttest.Request{Body: `{"name":"nobody"}`}, status: 400, code: "bad_name"},
+		"no_media_type":              {id: "make", send: header("Content-Type", ""), status: 415, code: "unsupported_media_type"},
+		"text":                       {id: "make", send: header("Content-Type", "text/plain"), status: 415, code: "unsupported_media_type"},
+		"form":                       {id: "make", send: header("Content-Type", "application/x-www-form-urlencoded"), status: 415, code: "unsupported_media_type"},
+		"json_like":                  {id: "make", send: header("Content-Type", "application/json-patch+json"), status: 415, code: "unsupported_media_type"},
+		"other_charset":              {id: "make", send: header("Content-Type", "application/json; charset=latin1"), status: 415, code: "unsupported_media_type"},
+		"broken_media_type":          {id: "make", send: header("Content-Type", "application/json; charset"), status: 415, code: "unsupported_media_type"},
+		"no_body":                    {id: "make", send: body(""), status: 400, code: "malformed_json"},
+		"too_large":                  {id: "make", send: body(`{"name":"` + strings.Repeat("x", rest.MaxBody) + `"}`), status: 413, code: "too_large"},
+		"too_large_by_one":           {id: "make", send: body(`{"name":"x"}` + strings.Repeat(" ", rest.MaxBody-11)), status: 413, code: "too_large"},
+		"too_large_base64":           {id: "make", send: encodedBody(strings.Repeat(" ", rest.MaxBody+1)), status: 413, code: "too_large"},
+		"far_too_large_base64":       {id: "make", send: encodedBody(strings.Repeat(" ", 4*rest.MaxBody)), status: 413, code: "too_large"},
+		"far_too_large":              {id: "make", send: body(strings.Repeat("x", 4*rest.MaxBody)), status: 413, code: "too_large"},
+		"too_large_for_its_route":    {id: "import", send: resttest.Request{User: ada, Body: `{"name":"x"}` + strings.Repeat(" ", 256<<10-11)}, status: 413, code: "too_large"},
+		"base64_with_a_tail": {id: "make", send: change(func(r *resttest.Request) {
+			r.Body = base64.StdEncoding.EncodeToString([]byte(`{"name":"x"}`)) + "%"
+			r.Base64 = true
+		}), status: 500, code: "internal"},
 		"not_base64":            {id: "make", send: change(func(r *resttest.Request) { r.Body = "%%%"; r.Base64 = true }), status: 500, code: "internal"},
 		"bad_utf8_base64":       {id: "make", send: encodedBody("{\"name\":\"\xff\"}"), status: 400, code: "not_utf8"},
 		"broken_json":           {id: "make", send: body(`{"name":`), status: 400, code: "malformed_json"},
@@ -250,7 +307,7 @@ func TestEachStageRefuses(t *testing.T) {
 			require.EqualValues(t, c.status, line["status"])
 			require.Equal(t, c.code, line["code"])
 			require.Equal(t, c.status >= 500, line["level"] == "ERROR")
-			if w.handler == nil {
+			if w.handler == nil && (c.id != "list" || w.refused != nil) {
 				require.Zero(t, w.handled.Load(), "the handler is not reached")
 			}
 			if reply.Status == 401 {
@@ -282,19 +339,20 @@ func TestRequestsThatPass(t *testing.T) {
 		id   string
 		send resttest.Request
 	}{
-		"make":            {"make", making},
-		"quoted_key":      {"make", with(making, func(r *resttest.Request) { r.Headers["Idempotency-Key"] = `"12345678"` })},
-		"charset":         {"make", with(making, func(r *resttest.Request) { r.Headers["Content-Type"] = `application/json; charset="UTF-8"` })},
-		"upper_case_type": {"make", with(making, func(r *resttest.Request) { r.Headers["Content-Type"] = "Application/JSON" })},
-		"base64":          {"make", encodedBody(`{"name":"x"}`)},
-		"largest":         {"make", with(making, func(r *resttest.Request) { r.Body = `{"name":"x"}` + strings.Repeat(" ", rest.MaxBody-12) })},
-		"largest_base64":  {"make", encodedBody(`{"name":"x"}` + strings.Repeat(" ", rest.MaxBody-12))},
-		"list":            {"list", resttest.Request{User: ada, Query: map[string][]string{"limit": {"9"}}}},
-		"read_any_origin": {"list", resttest.Request{User: ada, Headers: map[string]string{"Origin": "https://evil.example"}}},
-		"drop":            {"drop", resttest.Request{User: ada, Path: map[string]string{"id": "7"}}},
-		"login":           {"login", resttest.Request{Body: `{"name":"x"}`}},
-		"guest":           {"guest", resttest.Request{}},
-		"health":          {"health", resttest.Request{}},
+		"make":             {"make", making},
+		"quoted_key":       {"make", with(making, func(r *resttest.Request) { r.Headers["Idempotency-Key"] = `"12345678"` })},
+		"charset":          {"make", with(making, func(r *resttest.Request) { r.Headers["Content-Type"] = `application/json; charset="UTF-8"` })},
+		"upper_case_type":  {"make", with(making, func(r *resttest.Request) { r.Headers["Content-Type"] = "Application/JSON" })},
+		"base64":           {"make", encodedBody(`{"name":"x"}`)},
+		"largest":          {"make", with(making, func(r *resttest.Request) { r.Body = `{"name":"x"}` + strings.Repeat(" ", rest.MaxBody-12) })},
+		"largest_base64":   {"make", encodedBody(`{"name":"x"}` + strings.Repeat(" ", rest.MaxBody-12))},
+		"largest_of_route": {"import", resttest.Request{User: ada, Body: `{"name":"x"}` + strings.Repeat(" ", 256<<10-12)}},
+		"list":             {"list", resttest.Request{User: ada, Query: map[string][]string{"limit": {"9"}}}},
+		"read_any_origin":  {"list", resttest.Request{User: ada, Headers: map[string]string{"Origin": "https://evil.example"}}},
+		"drop":             {"drop", resttest.Request{User: ada, Path: map[string]string{"id": "7"}}},
+		"login":            {"login", resttest.Request{Body: `{"name":"x"}`}},
+		"guest":            {"guest", resttest.Request{}},
+		"health":           {"health", resttest.Request{}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -357,7 +415,7 @@ func TestWhoIsCounted(t *testing.T) {
 		send resttest.Request
 		want []rest.Count
 	}{
-		"user":           {"make", making, []rest.Count{{Class: "api", Route: "make", Subject: "user:ada"}}},
+		"user":           {"make", making, []rest.Count{{Class: "api", Route: "make", Subject: "user:ada", Token: revoke.Token{User: "ada", Session: "s1", IssuedAt: start}}}},
 		"account_and_ip": {"login", resttest.Request{Body: `{"name":"ADA"}`, IP: "192.0.2.9"}, []rest.Count{{Class: "auth-ip", Subject: "#ip:192.0.2.9"}, {Class: "auth", Route: "login", Subject: "#name:ada"}}},
 		"ip":             {"guest", resttest.Request{}, []rest.Count{{Class: "api", Route: "guest", Subject: "#ip:192.0.2.1"}}},
 		"nobody":         {"health", resttest.Request{}, nil},
@@ -376,35 +434,124 @@ func TestWhoIsCounted(t *testing.T) {
 	}
 }
 
+// Address and account are counted at once, before anything else is done. What does not name an account is an attempt of its
+// address all the same, and who is known to be refused is not counted again.
+func TestAddressAndAccountAreCountedAtOnce(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		body    string
+		refused bool
+		counted []service.Limit
+		status  int
+	}{
+		"both":              {`{"name":"x"}`, false, []service.Limit{service.LimitAuthIP, service.LimitAuth}, 200},
+		"no_account":        {`{}`, false, []service.Limit{service.LimitAuthIP}, 400},
+		"no_json":           {`{`, false, []service.Limit{service.LimitAuthIP}, 400},
+		"no_such_account":   {`{"name":"nobody"}`, false, []service.Limit{service.LimitAuthIP}, 400},
+		"known_to_be_full":  {`{"name":"x"}`, true, nil, 429},
+		"known_and_no_json": {`{`, true, nil, 429},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, client := newWorld(t)
+			if c.refused {
+				w.refused = &rest.Verdict{RetryAfter: time.Minute, Headers: map[string]string{"RateLimit": `"auth-ip";r=0;t=60`}}
+			}
+			reply := client.Do(t, "login", resttest.Request{Body: c.body})
+			require.Equal(t, c.status, reply.Status)
+			require.Empty(t, reply.Headers["RateLimit"], "nobody is told how far to go")
+			var counted []service.Limit
+			for _, count := range w.counts {
+				counted = append(counted, count.Class)
+			}
+			require.Equal(t, c.counted, counted)
+			require.Equal(t, min(len(c.counted), 1), w.batches)
+			require.Equal(t, c.status == 200, w.handled.Load() == 1)
+			w.refused, w.verdict.Allowed = nil, false
+			require.Equal(t, 429, client.Do(t, "login", resttest.Request{Body: c.body}).Status)
+		})
+	}
+}
+
 func TestAccountsWithoutACanonicalForm(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t)
 	d := w.deps()
 	d.Account = nil
-	api, err := rest.New(shop(), map[string]rest.Handler{"make": answer, "list": answer, "drop": nothing, "login": answer, "guest": nothing, "health": answer}, d)
+	api, err := rest.New(shop(), map[string]rest.Handler{"make": answer, "list": answer, "import": answer, "drop": nothing, "login": answer, "guest": nothing, "health": answer}, d)
 	require.NoError(t, err)
 	resttest.Client{Handler: api, Function: shop()}.Do(t, "login", resttest.Request{Body: `{"name":"ADA"}`})
 	require.Equal(t, "#name:ADA", w.counts[1].Subject)
 }
 
-func TestRevocationIsReadAsFreshAsTheRouteNeeds(t *testing.T) {
+// The table of revoked tokens is asked only where the limiter does not tell, and then in the leader's copy.
+func TestWhoTellsWhetherATokenWasRevoked(t *testing.T) {
 	t.Parallel()
 	w, client := newWorld(t)
-	client.Do(t, "list", resttest.Request{User: ada})
+	client.Do(t, "list", reading)
+	client.Do(t, "make", making)
+	require.Empty(t, w.reads, "the limiter told")
+	w.verdict.Token = rest.TokenUnknown
+	client.Do(t, "list", reading)
 	client.Do(t, "make", making)
 	client.Do(t, "login", resttest.Request{Body: `{"name":"x"}`})
+	client.Do(t, "guest", resttest.Request{})
 	require.Len(t, w.reads, 2, "public routes have no session")
-	require.False(t, *w.reads[0].ConsistentRead)
-	require.True(t, *w.reads[1].ConsistentRead)
-	require.Equal(t, []store.Item{rest.RevokedSession("s1")}, w.reads[0].Keys)
+	token := revoke.Token{User: "ada", Session: "s1", IssuedAt: start}
+	require.Equal(t, []live{{token, start}, {token, start}}, w.lives, "and the limiter learns it")
+	for _, read := range w.reads {
+		require.True(t, *read.ConsistentRead)
+		require.Equal(t, []store.Item{{"pk": store.S("SID#s1")}, {"pk": store.S("USER#ada")}}, read.Keys)
+	}
+	w.verdict.Allowed = false
+	client.Do(t, "make", making).Refused(t, 429, "limited")
+	require.Len(t, w.reads, 2, "whoever is refused anyway costs no read")
 }
 
-func TestARevocationEndsByItsTimeAndNotByDeletion(t *testing.T) {
+// Where neither the limiter nor the table tells, a read passes with a young token, and leaves a line about it. Nobody else
+// passes.
+func TestWhoPassesUnchecked(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		id     string
+		send   resttest.Request
+		age    time.Duration
+		world  func(*world)
+		status int
+	}{
+		"young_read":     {id: "list", send: reading, age: rest.Unchecked - time.Second, status: 200},
+		"older_read":     {id: "list", send: reading, age: rest.Unchecked, status: 503},
+		"young_create":   {id: "make", send: making, status: 503},
+		"young_change":   {id: "import", send: resttest.Request{User: ada, Body: `{"name":"x"}`}, status: 503},
+		"young_delete":   {id: "drop", send: resttest.Request{User: ada}, status: 503},
+		"limited":        {id: "list", send: reading, world: func(w *world) { w.verdict.Allowed = false }, status: 429},
+		"limiter_closed": {id: "list", send: reading, world: func(w *world) { w.limitErr = errors.New("down") }, status: 503},
+		"ended":          {id: "list", send: reading, world: func(w *world) { w.verdict = rest.Verdict{Token: rest.TokenEnded} }, status: 401},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, client := newWorld(t)
+			w.verdict.Token, w.readErr, w.now = rest.TokenUnknown, errors.New("down"), start.Add(c.age)
+			if c.world != nil {
+				c.world(w)
+			}
+			require.Equal(t, c.status, client.Do(t, c.id, c.send).Status)
+			require.Equal(t, c.status == 200, strings.Contains(w.log.String(), "without being checked for revocation"))
+			require.Empty(t, w.lives, "nobody told that the token is live")
+		})
+	}
+}
+
+// A closed class says when its store may be well again.
+func TestWhenToComeAgain(t *testing.T) {
 	t.Parallel()
 	w, client := newWorld(t)
-	w.items = []store.Item{{"pk": store.S("SID#s1"), "ttl": store.N(start.Unix())}}
-	require.Equal(t, 200, client.Do(t, "list", resttest.Request{User: ada}).Status)
-	require.Greater(t, rest.Revocation, 15*time.Minute)
+	w.verdict, w.limitErr = rest.Verdict{RetryAfter: 2500 * time.Millisecond}, errors.New("down")
+	require.Equal(t, "3", client.Do(t, "make", making).Headers["Retry-After"])
+	w.verdict.RetryAfter = 0
+	require.Equal(t, "1", client.Do(t, "make", making).Headers["Retry-After"])
 }
 
 func TestAllowedOriginsMayRead(t *testing.T) {
@@ -480,14 +627,135 @@ func TestEventsThatAreNoRequest(t *testing.T) {
 
 func TestTheProcessOutlivesAPanic(t *testing.T) {
 	t.Parallel()
+	for id, request := range map[string]resttest.Request{"make": making, "list": reading} {
+		t.Run(id, func(t *testing.T) {
+			t.Parallel()
+			w, client := newWorld(t)
+			w.handler = func(context.Context, *rest.Request) (rest.Response, error) { panic(errors.New("boom")) }
+			client.Do(t, id, request).Refused(t, 500, "internal")
+			line := w.line(t)
+			require.Equal(t, "panic: boom", line["error"])
+			require.Contains(t, line["stack"], "rest_test.go")
+			w.handler = nil
+			require.Less(t, client.Do(t, id, request).Status, 300)
+		})
+	}
+}
+
+// A handler that is refused meanwhile is told to stop, and whatever it does leaves nothing behind: no answer, no panic.
+func TestAReadThatIsRefusedMeanwhile(t *testing.T) {
+	t.Parallel()
+	handlers := map[string]rest.Handler{
+		"answers": answer,
+		"fails":   failing(errors.New("hunter2")),
+		"panics":  func(context.Context, *rest.Request) (rest.Response, error) { panic("hunter2") },
+		"waits": func(ctx context.Context, _ *rest.Request) (rest.Response, error) {
+			<-ctx.Done()
+			return rest.Response{}, ctx.Err()
+		},
+	}
+	refusals := map[string]struct {
+		verdict rest.Verdict
+		err     error
+		status  int
+	}{"limited": {rest.Verdict{}, nil, 429}, "ended": {rest.Verdict{Token: rest.TokenEnded}, nil, 401}, "unknown": {rest.Verdict{}, errors.New("down"), 503}}
+	for name, h := range handlers {
+		for why, r := range refusals {
+			t.Run(name+"/"+why, func(t *testing.T) {
+				t.Parallel()
+				w, client := newWorld(t)
+				w.handler, w.verdict, w.limitErr = h, r.verdict, r.err
+				reply := client.Do(t, "list", reading)
+				require.Equal(t, r.status, reply.Status)
+				require.NotContains(t, reply.Body+w.log.String(), "hunter2")
+				require.Equal(t, http.StatusText(r.status), reply.Problem(t).Title)
+			})
+		}
+	}
+}
+
+// A read is admitted while its handler works: each waits here until the other has begun. A write is not.
+func TestOnlyReadsAreAnsweredAhead(t *testing.T) {
+	t.Parallel()
 	w, client := newWorld(t)
-	w.handler = func(context.Context, *rest.Request) (rest.Response, error) { panic(errors.New("boom")) }
-	client.Do(t, "make", making).Refused(t, 500, "internal")
-	line := w.line(t)
-	require.Equal(t, "panic: boom", line["error"])
-	require.Contains(t, line["stack"], "rest_test.go")
-	w.handler = nil
-	require.Equal(t, 201, client.Do(t, "make", making).Status)
+	counting, handling := make(chan struct{}), make(chan struct{})
+	w.counting = func() { close(counting); <-handling }
+	w.handler = func(context.Context, *rest.Request) (rest.Response, error) {
+		close(handling)
+		<-counting
+		return rest.Response{Raw: []byte(`{"name":"x"}`)}, nil
+	}
+	require.Equal(t, 200, client.Do(t, "list", reading).Status)
+
+	for id, request := range map[string]resttest.Request{"make": making, "drop": {User: ada}} {
+		var admitted atomic.Bool
+		w.counting = func() { admitted.Store(true) }
+		w.handler = func(context.Context, *rest.Request) (rest.Response, error) {
+			require.True(t, admitted.Load())
+			if id == "drop" {
+				return rest.Response{}, nil
+			}
+			return answer(t.Context(), nil)
+		}
+		w.verdict.Allowed = true
+		client.Do(t, id, request)
+		w.verdict.Allowed = false
+		before := w.handled.Load()
+		client.Do(t, id, request).Refused(t, 429, "limited")
+		require.Equal(t, before, w.handled.Load())
+	}
+}
+
+// Where limiter, table and handler each take a while, a read takes as long as the slower of admission and handler.
+func TestTheTimeThatARequestTakes(t *testing.T) {
+	t.Parallel()
+	const limiter, handler, table = 7 * time.Millisecond, 11 * time.Millisecond, 13 * time.Millisecond
+	cases := map[string]struct {
+		id    string
+		send  resttest.Request
+		state rest.TokenState
+		want  time.Duration
+	}{
+		"read":                  {"list", reading, rest.TokenLive, handler},
+		"read_asking_the_table": {"list", reading, rest.TokenUnknown, limiter + table},
+		"create":                {"make", making, rest.TokenLive, limiter + handler},
+		"create_asking":         {"make", making, rest.TokenUnknown, limiter + table + handler},
+		"delete":                {"drop", resttest.Request{User: ada}, rest.TokenLive, limiter + handler},
+		"login":                 {"login", resttest.Request{Body: `{"name":"x"}`}, rest.TokenUnknown, limiter + handler},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w, client := newWorld(t)
+				w.verdict.Token = c.state
+				w.counting = func() { time.Sleep(limiter) }
+				w.reading = func() { time.Sleep(table) }
+				w.handler = func(ctx context.Context, r *rest.Request) (rest.Response, error) {
+					time.Sleep(handler)
+					if c.id == "drop" {
+						return nothing(ctx, r)
+					}
+					return answer(ctx, r)
+				}
+				begun := time.Now()
+				require.Less(t, client.Do(t, c.id, c.send).Status, 300)
+				require.Equal(t, c.want, time.Since(begun))
+			})
+		})
+	}
+}
+
+// A request that cannot be read is counted all the same, and its handler is not reached.
+func TestABadQueryIsCounted(t *testing.T) {
+	t.Parallel()
+	w, client := newWorld(t)
+	bad := resttest.Request{User: ada, Query: map[string][]string{"limit": {"many"}}}
+	client.Do(t, "list", bad).Refused(t, 400, "validation_failed")
+	require.Len(t, w.counts, 1)
+	w.verdict.Allowed = false
+	client.Do(t, "list", bad).Refused(t, 429, "limited")
+	require.Zero(t, w.handled.Load())
 }
 
 func TestDeadlines(t *testing.T) {

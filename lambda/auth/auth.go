@@ -17,6 +17,7 @@ import (
 	"github.com/expenzez/aws-backend/internal/fieldcrypt"
 	"github.com/expenzez/aws-backend/internal/ratelimit"
 	"github.com/expenzez/aws-backend/internal/rest"
+	"github.com/expenzez/aws-backend/internal/revoke"
 	"github.com/expenzez/aws-backend/internal/secret"
 	"github.com/expenzez/aws-backend/internal/session"
 	"github.com/expenzez/aws-backend/internal/store"
@@ -82,20 +83,22 @@ type api struct {
 }
 
 // New makes the function's handler. Nothing is called until a request needs it, so that health answers whatever is
-// broken. No caller limit is open: while its counters do not answer, nobody tries passwords or tokens.
+// broken. No caller limit is open: whom its counter does not answer is refused, and while counters are down each sandbox lets
+// passwords and tokens be tried a quarter as often.
 func New(d Deps) (lambda.Handler, error) {
 	f, _ := catalog.Auth().Function("auth-api")
 	secrets := secret.NewReader(d.Secrets, secret.Options{Now: d.Now})
 	source := func(ctx context.Context) (secret.Value, error) { return secrets.Get(ctx, d.Values.Secret("jwt")) }
 	cipher := fieldcrypt.New(d.KMS, d.Tables.Users, fieldcrypt.Config{Key: d.Values.Key("pii"), Environment: d.Values.Environment, Purpose: "pii"})
-	sessions, err := session.New(session.Config{Table: d.Tables.Sessions, Tx: d.Tx, Sealer: cipher, Revoke: d.Tables.revoke, Events: d.Tables.note})
+	sessions, err := session.New(session.Config{Table: d.Tables.Sessions, Tx: d.Tx, Sealer: cipher, Events: d.Tables.note,
+		Revoke: revoke.Tables{Revoked: d.Tables.RevokedTokens, Counters: d.Tables.RateLimits}.Session})
 	if err != nil {
 		return nil, err
 	}
 	a := &api{t: d.Tables, tx: d.Tx, pool: newPool(d.Cognito, d.Values.UserPool, d.Values.UserPoolClient), cipher: cipher, sessions: sessions,
 		signer: token.NewSigner(d.Values.Issuer, source, d.Now),
 		keys:   token.NewKeys(d.Tables.SigningKeys, token.KeysOptions{Now: d.Now, Soft: token.Published})}
-	limiter, err := ratelimit.New(d.Tables.RateLimits, d.Values.Limits, ratelimit.Options{Budget: d.Values.LimiterBudget, Now: d.Now})
+	limiter, err := ratelimit.New(d.Tables.RateLimits, f, d.Values.Limits, ratelimit.Options{Budget: d.Values.LimiterBudget, Now: d.Now})
 	if err != nil {
 		return nil, err
 	}

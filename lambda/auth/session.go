@@ -64,13 +64,6 @@ func (a *api) logout(ctx context.Context, r *rest.Request) (rest.Response, error
 	return rest.Response{}, nil
 }
 
-// revoke refuses the access tokens of a session from now on.
-func (t Tables) revoke(_, session string, now time.Time) []store.Write {
-	revoked := rest.RevokedSession(session)
-	revoked["ttl"] = store.N(now.Add(rest.Revocation).Unix())
-	return []store.Write{t.RevokedTokens.PutWrite(types.Put{Item: revoked})}
-}
-
 // note notes what happened to an account. It holds no address of the network and no device: those are personal.
 func (t Tables) note(user, session, event string, now time.Time) []store.Write {
 	at := now.UTC().Format("2006-01-02T15:04:05.000Z")

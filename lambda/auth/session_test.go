@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/expenzez/aws-backend/internal/rest/resttest"
+	"github.com/expenzez/aws-backend/internal/revoke"
 	"github.com/expenzez/aws-backend/internal/store"
 )
 
@@ -26,12 +27,20 @@ func (w *world) refresh(t testing.TB, refreshToken string) pair {
 
 func sessionOf(p pair) string { return p.RefreshToken[:22] }
 
-// ended requires that a session gives nothing any more and that its access tokens are refused.
+// ended requires that a session gives nothing any more and that its access tokens are refused, by the table of revoked
+// tokens and by the mark beside the user's counters.
 func (w *world) ended(t *testing.T, p pair, status string) {
 	t.Helper()
 	require.Equal(t, status, store.Read(w.item(t, "sessions", "SESSION#"+sessionOf(p))).S("status"))
 	require.Greater(t, store.Read(w.item(t, "revoked-tokens", "SID#"+sessionOf(p))).N("ttl"), w.now.Add(15*time.Minute).Unix())
-	w.Do(t, "logout", resttest.Request{User: w.user(t, p.AccessToken)}).Refused(t, 401, "session_ended")
+	user := w.user(t, p.AccessToken)
+	marked := false
+	for name := range w.item(t, "rate-limits", revoke.CounterKey(revoke.Subject(user.Subject))) {
+		m, ok := revoke.ParseMark(name)
+		marked = marked || ok && m.Session == sessionOf(p)
+	}
+	require.True(t, marked)
+	w.Do(t, "logout", resttest.Request{User: user}).Refused(t, 401, "session_ended")
 }
 
 func TestRotationGoesOnAndOn(t *testing.T) {
@@ -262,7 +271,7 @@ func TestForgettingAttemptsMayFail(t *testing.T) {
 func TestLogoutFailsClosed(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ call, table string }{
-		"revocation": {"BatchGetItem", "revoked-tokens"}, "end": {"TransactWriteItems", ""},
+		"counters": {"UpdateItem", "rate-limits"}, "revocation": {"BatchGetItem", "revoked-tokens"}, "end": {"TransactWriteItems", ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -289,7 +298,7 @@ func TestLogoutWithoutASession(t *testing.T) {
 	w.Do(t, "logout", resttest.Request{User: user}).Refused(t, 401, "session_ended")
 	require.Empty(t, w.items("sessions"), "nothing is made up")
 
-	w.fail("PutItem", "revoked-tokens", errors.New("down"))
+	w.fail("TransactWriteItems", "", errors.New("down"))
 	w.Do(t, "logout", resttest.Request{User: &resttest.User{Subject: user.Subject, Session: "another", Expires: user.Expires}}).Refused(t, 503, "unavailable")
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,7 +14,9 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/expenzez/aws-backend/internal/rest"
 	"github.com/expenzez/aws-backend/internal/rest/resttest"
+	"github.com/expenzez/aws-backend/internal/revoke"
 	"github.com/expenzez/aws-backend/internal/store"
 )
 
@@ -102,16 +105,144 @@ func canceled(codes ...string) error {
 	return e
 }
 
-func TestWithoutAnAnswerAboutTheSessionNobodyPasses(t *testing.T) {
+// Whether a token was revoked is told by the counters, else by the table of revoked tokens. Without either nobody passes
+// but who reads with a young token.
+func TestWithoutAnAnswerAboutTheToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	made := w.create(t, ada, nil)
+	w.now = w.now.Add(2 * time.Second)
 	w.fail("BatchGetItem", errors.New("down"))
+	require.Equal(t, made, w.get(t, ada, made.ID), "the counters tell")
+	w.fail("UpdateItem rate-limits", errors.New("down"))
+	require.Equal(t, made, w.get(t, ada, made.ID), "the table tells")
+	w.db.fails["BatchGetItem"] = errors.New("down")
 	for operation, request := range operations(w, made.ID) {
+		reads := request.Body == nil && operation != "deleteTransaction"
+		if reads {
+			require.Equal(t, 200, w.Do(t, operation, request).Status, operation)
+		} else {
+			w.Do(t, operation, request).Refused(t, 503, "unavailable")
+		}
+		request.User.IssuedAt = w.now.Add(-rest.Unchecked)
 		w.Do(t, operation, request).Refused(t, 503, "unavailable")
 	}
-	w.fail("BatchGetItem", nil)
+	w.db.fails = nil
+	w.now = w.now.Add(2 * time.Second)
 	require.Equal(t, made, w.get(t, ada, made.ID))
+}
+
+// A token that was revoked is refused from then on, whoever of the two is asked, and a token that was issued later is not.
+func TestRevokedTokens(t *testing.T) {
+	t.Parallel()
+	tables := func(w *world) revoke.Tables {
+		return revoke.Tables{Revoked: store.NewTable(w.mem, "revoked-tokens"), Counters: store.NewTable(w.mem, "rate-limits")}
+	}
+	cases := map[string]struct {
+		writes func(w *world) []store.Write
+		other  bool // another session of the user goes on
+	}{
+		"session": {func(w *world) []store.Write { return tables(w).Session(ada, "session-of-"+ada, w.now) }, true},
+		"user":    {func(w *world) []store.Write { return tables(w).User(ada, w.now) }, false},
+	}
+	for name, c := range cases {
+		for by, down := range map[string]string{"counters": "BatchGetItem", "table": "UpdateItem rate-limits"} {
+			t.Run(name+"_by_the_"+by, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t)
+				made := w.create(t, ada, nil)
+				w.now = w.now.Add(2 * time.Second) // the counters know all about tokens from now on
+				old, other, later := w.at(ada, made.ID, nil), w.at(ada, made.ID, nil), w.at(ada, made.ID, nil)
+				other.User = &resttest.User{Subject: ada, Session: "another", IssuedAt: w.now, Expires: old.User.Expires}
+				later.User = &resttest.User{Subject: ada, Session: "another", IssuedAt: w.now.Add(time.Second), Expires: old.User.Expires}
+				require.NoError(t, store.Transact(t.Context(), w.mem, "", c.writes(w)...))
+				w.fail(down, errors.New("down"))
+				for range 2 {
+					w.Do(t, "getTransaction", old).Refused(t, 401, "session_ended")
+					require.Equal(t, c.other, w.Do(t, "getTransaction", other).Status == 200)
+					require.Equal(t, 200, w.Do(t, "getTransaction", later).Status)
+				}
+				w.fail(down, nil)
+				w.get(t, bob, w.create(t, bob, nil).ID)
+			})
+		}
+	}
+}
+
+// A warm read costs the caller's count and the read itself, at the same time, where every call takes a while. Who is known
+// to be refused costs nothing.
+func TestAWarmReadIsTwoCallsInOneRoundTrip(t *testing.T) {
+	t.Parallel()
+	for operation, call := range map[string]string{"listTransactions": "Query transactions", "getTransaction": "GetItem transactions"} {
+		t.Run(operation, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorldWith(t, options{limit: "20/60"})
+				made := w.create(t, ada, nil)
+				request := operations(w, made.ID)[operation]
+				w.now = w.now.Add(2 * time.Second)
+				w.Do(t, operation, request)
+				w.db.delay = 5 * time.Millisecond
+				for i := range 19 {
+					w.db.calls = nil
+					begun := time.Now()
+					require.Equal(t, 200, w.Do(t, operation, request).Status, i)
+					require.Equal(t, w.db.delay, time.Since(begun))
+					require.ElementsMatch(t, []string{"UpdateItem rate-limits", call}, w.db.calls, "request %d", i)
+				}
+				w.db.calls = nil
+				w.Do(t, operation, request).Refused(t, 429, "limited")
+				require.Empty(t, w.db.calls)
+			})
+		})
+	}
+}
+
+// What a person's reads cost from the first one after a long absence, when the counters do not know about the token yet.
+func TestCallsOfReads(t *testing.T) {
+	t.Parallel()
+	w := newWorldWith(t, options{limit: "120/60"})
+	user := w.user(ada)
+	for range 60 {
+		request := w.listing(ada)
+		request.User = user
+		require.Equal(t, 200, w.Do(t, "listTransactions", request).Status)
+		w.now = w.now.Add(time.Second)
+	}
+	require.LessOrEqual(t, float64(len(w.db.calls))/60, 2.1)
+	require.Contains(t, w.db.calls, "BatchGetItem", "the table was asked at first")
+}
+
+// A read that is refused changes nothing but its counter, and tells nothing of what was read meanwhile.
+func TestARefusedReadLeavesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorldWith(t, options{limit: "20/60"})
+	made := w.create(t, ada, body{"description": "Rendezvous"})
+	for operation, request := range operations(w, made.ID) {
+		if operation != "getTransaction" && operation != "listTransactions" {
+			continue
+		}
+		for range 20 {
+			require.Equal(t, 200, w.Do(t, operation, request).Status)
+		}
+		another := w.another(t, options{limit: "20/60"}) // a sandbox that does not know that the limit is reached
+		before := map[string][]store.Item{}
+		for _, table := range function().Tables {
+			before[table.Table] = w.mem.Items(table.Table)
+		}
+		reply := another.Do(t, operation, request)
+		reply.Refused(t, 429, "limited")
+		require.NotContains(t, reply.Body+another.log.String(), "Rendezvous")
+		for table, items := range before {
+			if table != "rate-limits" {
+				require.Equal(t, items, w.mem.Items(table), table)
+			}
+		}
+		for _, call := range another.db.calls {
+			require.Contains(t, []string{"UpdateItem rate-limits", "Query transactions", "GetItem transactions"}, call)
+		}
+		require.Len(t, another.db.calls, 3, "counted, read meanwhile, and taken out again")
+	}
 }
 
 func TestTheCallerLimit(t *testing.T) {
@@ -139,6 +270,7 @@ func TestTheCallerLimitWithoutItsCounters(t *testing.T) {
 		require.Equal(t, 200, w.Do(t, "listTransactions", w.listing(ada)).Status)
 	}
 	w.Do(t, "listTransactions", w.listing(ada)).Refused(t, 429, "limited")
+	require.Equal(t, 6, strings.Count(w.log.String(), `"LimiterFallback":1`), "each is counted as a metric")
 }
 
 func TestPagesOfOurOwn(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/expenzez/aws-backend/internal/rest/resttest"
+	"github.com/expenzez/aws-backend/internal/revoke"
 	"github.com/expenzez/aws-backend/internal/store"
 )
 
@@ -105,7 +106,8 @@ func TestWhoIsRefused(t *testing.T) {
 		"nobody":  {func(_ *testing.T, _ *world, r *resttest.Request) { r.User = nil }, 401, "unauthenticated"},
 		"expired": {func(_ *testing.T, w *world, r *resttest.Request) { r.User.Expires = w.now.Add(-time.Hour) }, 401, "token_expired"},
 		"session_ended": {func(t *testing.T, w *world, r *resttest.Request) {
-			w.put(t, "revoked-tokens", store.Item{"pk": store.S("SID#" + r.User.Session), "ttl": store.N(w.now.Add(time.Hour).Unix())})
+			tables := revoke.Tables{Revoked: store.NewTable(w.mem, "revoked-tokens"), Counters: store.NewTable(w.mem, "rate-limits")}
+			require.NoError(t, store.Transact(t.Context(), w.mem, "", tables.Session(r.User.Subject, r.User.Session, w.now)...))
 		}, 401, "session_ended"},
 	}
 	for _, operation := range []string{"createTransaction", "listTransactions", "getTransaction", "changeTransaction", "deleteTransaction"} {

@@ -74,7 +74,7 @@ func New(d Deps) (lambda.Handler, error) {
 		d.Random = rand.Reader
 	}
 	f, _ := catalog.Transactions().Function("transactions-api")
-	limiter, err := ratelimit.New(d.Tables.RateLimits, d.Values.Limits,
+	limiter, err := ratelimit.New(d.Tables.RateLimits, f, d.Values.Limits,
 		ratelimit.Options{Open: []service.Limit{service.LimitAPI}, Budget: d.Values.LimiterBudget, Now: d.Now})
 	if err != nil {
 		return nil, err

@@ -95,6 +95,15 @@ func newWorldWith(t testing.TB, o options) *world {
 	return w
 }
 
+// another is one more sandbox over the same tables.
+func (w *world) another(t testing.TB, o options) *world {
+	t.Helper()
+	a := &world{now: w.now, mem: w.mem, view: w.view, db: &breakable{DB: w.view}}
+	a.build(t, transactions.Deps{Values: values(o.limit), Tables: transactions.Bind(a.db, values(o.limit)), Tx: a.db, Random: o.random,
+		Log: telemetry.New(&a.log, telemetry.Options{Function: "transactions-api"}), Now: func() time.Time { return a.now }})
+	return a
+}
+
 func (w *world) build(t testing.TB, d transactions.Deps) {
 	t.Helper()
 	h, err := transactions.New(d)
@@ -197,12 +206,16 @@ type breakable struct {
 	short     int32 // at most so many items are in a page; 0: as many as asked for
 	told      bool  // a refusal brought an item that the function may only check
 	meanwhile map[string]func()
+	calls     []string
+	delay     time.Duration // how long a call takes
 }
 
 // on prepares a call, and tells whether its answer is to be lost.
 func (b *breakable) on(call string) (lost bool, err error) {
+	time.Sleep(b.delay)
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.calls = append(b.calls, call)
 	if f := b.meanwhile[call]; f != nil {
 		delete(b.meanwhile, call)
 		f()
