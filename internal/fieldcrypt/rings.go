@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/aws/smithy-go"
+
+	"github.com/expenzez/aws-backend/internal/telemetry"
 )
 
 // How long keysets in memory are used after KMS last unwrapped them.
@@ -43,7 +45,10 @@ func (c *Cipher) now() time.Time { return c.c.Now().Round(0) }
 // ring is the keysets of an epoch, from memory or loaded. With mayMake it may bring them into being.
 func (c *Cipher) ring(ctx context.Context, epoch uint16, mayMake bool) (*ring, error) {
 	now := c.now()
-	if h := c.loaded(epoch); h.usable(now) && !h.due(now) {
+	h := c.loaded(epoch)
+	hit := h.usable(now) && !h.due(now)
+	telemetry.KeysetCache.Count(ctx, hit)
+	if hit {
 		return h.ring, nil
 	}
 	for {

@@ -43,6 +43,7 @@ import (
 
 	"github.com/expenzez/aws-backend/internal/apperr"
 	"github.com/expenzez/aws-backend/internal/retry"
+	"github.com/expenzez/aws-backend/internal/telemetry"
 )
 
 // The staging labels that are read (AWS Secrets Manager User Guide, "What's in a Secrets Manager secret?").
@@ -186,25 +187,32 @@ func (r *Reader) Invalidate(id, versionID string) (forced bool) {
 
 // get is what is known of a key, or becomes known by a call.
 func (r *Reader) get(ctx context.Context, k key) (*entry, error) {
+	e, hit, err := r.find(ctx, k)
+	telemetry.SecretCache.Count(ctx, hit)
+	return e, err
+}
+
+// find is get, and tells whether memory alone decided.
+func (r *Reader) find(ctx context.Context, k key) (_ *entry, hit bool, err error) {
 	for {
 		e := r.load(k)
 		now := r.o.Now() // after the entry was loaded: it cannot come from the future
 		old, known := age(now, e.fetched)
 		usable := known && old < r.o.Hard
 		if usable && old < e.soft && !e.outdated {
-			return e, nil
+			return e, true, nil
 		}
 		due := e.due(now)
 		switch {
 		case usable && !due:
-			return e, nil
+			return e, true, nil
 		case usable && !e.outdated:
 			r.begin(ctx, k, e, false)
-			return e, nil
+			return e, true, nil
 		case !due:
-			return nil, e.refusal(now)
+			return nil, true, e.refusal(now)
 		case ctx.Err() != nil:
-			return nil, fmt.Errorf("secret: %w", ctx.Err())
+			return nil, false, fmt.Errorf("secret: %w", ctx.Err())
 		}
 		f := r.begin(ctx, k, e, true)
 		if f == nil {
@@ -213,7 +221,7 @@ func (r *Reader) get(ctx context.Context, k key) (*entry, error) {
 		select {
 		case <-ctx.Done():
 			r.leave(f)
-			return nil, fmt.Errorf("secret: %w", ctx.Err())
+			return nil, false, fmt.Errorf("secret: %w", ctx.Err())
 		case <-f.done:
 		}
 		if r.leave(f); f.abandoned || f.from != e {
@@ -222,9 +230,9 @@ func (r *Reader) get(ctx context.Context, k key) (*entry, error) {
 		e = r.load(k)
 		now = r.o.Now()
 		if old, known = age(now, e.fetched); known && old < r.o.Hard {
-			return e, nil
+			return e, false, nil
 		}
-		return nil, e.refusal(now)
+		return nil, false, e.refusal(now)
 	}
 }
 

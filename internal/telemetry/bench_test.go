@@ -39,7 +39,7 @@ func BenchmarkRequest(b *testing.B) {
 		}
 		telemetry.Count(ctx, telemetry.Requests, 1)
 		telemetry.Count(ctx, telemetry.Duration, 12.5)
-		telemetry.Count(ctx, telemetry.RevocationCache.Hit(), 1)
+		telemetry.KeysetCache.Count(ctx, true)
 		telemetry.Count(ctx, telemetry.SecretCache.Hit(), 1)
 		telemetry.End(ctx, slog.LevelInfo, "request", slog.Int("status", 200))
 	}

@@ -109,13 +109,12 @@ const (
 	SecretCache     Cache = "Secret"
 	PublicKeyCache  Cache = "PublicKey"
 	KeysetCache     Cache = "Keyset"
-	RevocationCache Cache = "Revocation"
 	ResponseCache   Cache = "Response"
 )
 
 // Caches are all caches.
 func Caches() []Cache {
-	return []Cache{SecretCache, PublicKeyCache, KeysetCache, RevocationCache, ResponseCache}
+	return []Cache{SecretCache, PublicKeyCache, KeysetCache, ResponseCache}
 }
 
 // Hit counts answers from the cache.

@@ -142,6 +142,15 @@ func Counter(logger *slog.Logger, m Metric) func(value float64) {
 	return func(value float64) { h.out.count(measure{info, value}) }
 }
 
+// Count counts an answer from the cache, or a question that it could not answer, for the request of the context.
+func (c Cache) Count(ctx context.Context, hit bool) {
+	if hit {
+		Count(ctx, c.Hit(), 1)
+	} else {
+		Count(ctx, c.Miss(), 1)
+	}
+}
+
 // Observer is a cache's hook (see cache.Options): it counts hits and misses as Counter does.
 func (c Cache) Observer(logger *slog.Logger) func(hit bool) {
 	hits, misses := Counter(logger, c.Hit()), Counter(logger, c.Miss())

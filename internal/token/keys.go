@@ -124,7 +124,9 @@ func (k *Keys) fresh(ctx context.Context, age time.Duration) (keySet, error) {
 	if set.failed != nil {
 		pause = min(pause, afterFailure)
 	}
-	if within(now, set.fetched, age) || within(now, set.tried, pause) {
+	held := within(now, set.fetched, age) || within(now, set.tried, pause)
+	telemetry.PublicKeyCache.Count(ctx, held)
+	if held {
 		return k.settle(set, now)
 	}
 	call := k.flight.DoChan("", func() (any, error) { return k.read(context.WithoutCancel(ctx)), nil })
