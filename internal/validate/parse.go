@@ -24,7 +24,7 @@ import (
 // Bounds of a body, whatever its size.
 const (
 	MaxDepth  = 16   // nested objects and arrays
-	MaxNames  = 1024 // members of all objects together
+	MaxNames  = 3072 // members of all objects together: a batch of 500 rows with six each, and some
 	MaxItems  = 1024 // items of all arrays together
 	MaxNumber = 32   // characters of a number
 )

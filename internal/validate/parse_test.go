@@ -27,7 +27,7 @@ func TestParseHoldsItsBounds(t *testing.T) {
 		"depth_of_both":         {nested(`[{"a":`, "0", "}]", validate.MaxDepth/2), nested(`[{"a":`, "[]", "}]", validate.MaxDepth/2), "too_deep"},
 		"depth_without_end":     {"[]", strings.Repeat("[", 100_000), "too_deep"},
 		"members":               {members(validate.MaxNames), members(validate.MaxNames + 1), "too_many_members"},
-		"members_of_many":       {items(`{"a":0}`, validate.MaxNames), "[" + items(`{"a":0}`, validate.MaxNames-2) + `,{"a":0,"b":0,"c":0}]`, "too_many_members"},
+		"members_of_many":       {items(`{"a":0,"b":0,"c":0}`, validate.MaxNames/3), "[" + items(`{"a":0,"b":0,"c":0}`, validate.MaxNames/3-2) + `,{"a":0,"b":0,"c":0,"d":0,"e":0,"f":0,"g":0}]`, "too_many_members"},
 		"items":                 {items("0", validate.MaxItems), items("0", validate.MaxItems+1), "too_many_items"},
 		"items_of_many":         {"[" + items("0", validate.MaxItems-1) + "]", "[" + items("0", validate.MaxItems) + "]", "too_many_items"},
 		"characters_of_numbers": {strings.Repeat("1", validate.MaxNumber), strings.Repeat("1", validate.MaxNumber+1), "number_too_long"},
