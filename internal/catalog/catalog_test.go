@@ -33,7 +33,7 @@ func TestTablesOfEachServiceAreThoseWeMean(t *testing.T) {
 			extra: []string{"rate-limits", "revoked-tokens", "sessions", "signing-keys"},
 		},
 		"transactions": {
-			own:   []string{"transactions", "users"},
+			own:   []string{"budgets", "monthly-summaries", "transactions", "users"},
 			extra: []string{"idempotency", "rate-limits", "revoked-tokens"},
 		},
 	}
@@ -61,12 +61,21 @@ func TestPoliciesWrittenByHand(t *testing.T) {
 		"transactions-api": {
 			"dynamodb:BatchGetItem table:revoked-tokens",
 			"dynamodb:ConditionCheckItem table:users",
+			"dynamodb:DeleteItem table:budgets",
 			"dynamodb:DeleteItem table:transactions",
+			"dynamodb:GetItem table:budgets",
 			"dynamodb:GetItem table:transactions",
+			"dynamodb:PutItem table:budgets",
 			"dynamodb:PutItem table:idempotency",
 			"dynamodb:PutItem table:transactions",
+			"dynamodb:Query index:transactions/by-amount",
 			"dynamodb:Query index:transactions/by-category",
 			"dynamodb:Query index:transactions/by-date",
+			"dynamodb:Query index:transactions/by-description",
+			"dynamodb:Query table:budgets",
+			"dynamodb:Query table:monthly-summaries",
+			"dynamodb:UpdateItem table:budgets",
+			"dynamodb:UpdateItem table:idempotency",
 			"dynamodb:UpdateItem table:rate-limits",
 			"dynamodb:UpdateItem table:transactions",
 		},
@@ -118,7 +127,7 @@ func TestKeysArePinned(t *testing.T) {
 	require.Equal(t, []string{
 		"function auth/auth-api", "function auth/authorizer", "function transactions/transactions-api",
 		"key pii", "secret jwt",
-		"table idempotency", "table login-attempts", "table rate-limits", "table revoked-tokens", "table security-events",
+		"table budgets", "table idempotency", "table login-attempts", "table monthly-summaries", "table rate-limits", "table revoked-tokens", "table security-events",
 		"table sessions", "table signing-keys", "table transactions", "table users",
 	}, got)
 }

@@ -27,6 +27,7 @@ func TestWhatIsCreatedIsThereAtOnce(t *testing.T) {
 		"pk": store.S("USER#" + ada), "sk": store.S("TX#" + made.ID), "amount": store.N(-1250), "currency": store.S("GBP"),
 		"category": store.S("food"), "date": store.S("2026-11-24"), "description": store.S("Lunch"), "version": store.N(1),
 		"byDate": store.S("2026-11-24#" + made.ID), "byCategory": store.S("food#2026-11-24#" + made.ID),
+		"byAmount": store.S("GBP#7ffffffffffffb1e#" + made.ID), "byDescription": store.S("lunch\n2026-11-24#" + made.ID),
 		"createdAt": store.N(start.Unix()), "updatedAt": store.N(start.Unix()),
 	}}, w.mem.Items("transactions"))
 }

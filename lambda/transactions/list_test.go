@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/expenzez/aws-backend/internal/store"
+	"github.com/expenzez/aws-backend/internal/store/mem"
 )
 
 // dates are the dates of a page's transactions.
@@ -153,7 +154,9 @@ func TestCursorsOfAnotherList(t *testing.T) {
 	lists := map[string]struct {
 		who   string
 		query []string
-	}{"all": {ada, nil}, "month": {ada, month}, "category": {ada, category}, "both": {ada, both}, "another's": {bob, nil}, "another's_month": {bob, month}}
+	}{"all": {ada, nil}, "month": {ada, month}, "category": {ada, category}, "both": {ada, both}, "amount": {ada, []string{"currency", "GBP"}},
+		"amounts": {ada, []string{"currency", "GBP", "minAmount", "-13"}}, "text": {ada, []string{"description", "Lunch"}}, "shorter": {ada, []string{"description", "Lun"}},
+		"another's": {bob, nil}, "another's_month": {bob, month}}
 	for from, a := range lists {
 		cursor := w.list(t, a.who, slices.Concat(a.query, []string{"limit", "1"})...).NextCursor
 		require.NotEmpty(t, cursor)
@@ -311,6 +314,122 @@ func TestItemsThatAreDamaged(t *testing.T) {
 			require.GreaterOrEqual(t, w.do(t, "changeTransaction", ada, made.ID, body{"version": 1}).Status, 409)
 			require.Equal(t, []store.Item{item}, w.mem.Items("transactions"))
 			require.Equal(t, 204, w.do(t, "deleteTransaction", ada, made.ID, nil).Status, "it can be deleted")
+		})
+	}
+}
+
+// amounts are the amounts of a page's transactions.
+func amounts(p page) []string {
+	all := []string{}
+	for _, s := range p.Items {
+		all = append(all, s.Amount)
+	}
+	return all
+}
+
+func TestFilterByAmount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, amount := range []string{"-12.50", "0", "7.99", "-0.01", "1000000", "7.99", "-999999999999999.99"} {
+		w.create(t, ada, body{"amount": amount})
+		w.create(t, ada, body{"amount": amount, "currency": "EUR"})
+		w.create(t, bob, body{"amount": amount})
+	}
+	for name, c := range map[string]struct {
+		query []string
+		want  []string
+	}{
+		"all":         {[]string{}, []string{"1000000.00", "7.99", "7.99", "0.00", "-0.01", "-12.50", "-999999999999999.99"}},
+		"at_least":    {[]string{"minAmount", "0"}, []string{"1000000.00", "7.99", "7.99", "0.00"}},
+		"at_most":     {[]string{"maxAmount", "-0.01"}, []string{"-0.01", "-12.50", "-999999999999999.99"}},
+		"between":     {[]string{"minAmount", "-12.5", "maxAmount", "7.98"}, []string{"0.00", "-0.01", "-12.50"}},
+		"exactly":     {[]string{"minAmount", "7.99", "maxAmount", "7.99"}, []string{"7.99", "7.99"}},
+		"nothing":     {[]string{"minAmount", "8", "maxAmount", "9"}, []string{}},
+		"largest":     {[]string{"minAmount", "999999999999999.99"}, []string{}},
+		"smallest":    {[]string{"maxAmount", "-999999999999999.99"}, []string{"-999999999999999.99"}},
+		"of_nobody's": {[]string{"minAmount", "-0.00", "maxAmount", "0"}, []string{"0.00"}},
+	} {
+		query := append([]string{"currency", "GBP"}, c.query...)
+		require.Equal(t, c.want, amounts(w.list(t, ada, query...)), name)
+		require.Equal(t, c.want, w.pages(t, query, amounts), name)
+	}
+}
+
+func TestFilterByDescription(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, d := range []any{"Lunch", "LUNCH with Bob", "lunge", nil, "Übung", "übung macht", "a#b", strings.Repeat("x", 60), "Caf\u00e9"} {
+		w.create(t, ada, body{"description": d})
+		w.create(t, bob, body{"description": d})
+	}
+	describe := func(p page) []string {
+		all := []string{}
+		for _, s := range p.Items {
+			all = append(all, s.Description)
+		}
+		return all
+	}
+	for text, want := range map[string][]string{
+		"lun": {"Lunch", "LUNCH with Bob", "lunge"}, "LUNCH": {"Lunch", "LUNCH with Bob"}, "lunch w": {"LUNCH with Bob"}, "ÜBUNG": {"Übung", "übung macht"},
+		"a#": {"a#b"}, "  lunge ": {"lunge"}, "unch": {}, "cafe\u0301": {"Caf\u00e9"}, strings.Repeat("X", 40): {strings.Repeat("x", 60)}, "lunch\t": {"Lunch", "LUNCH with Bob"},
+	} {
+		require.Equal(t, want, describe(w.list(t, ada, "description", text)), text)
+		require.Equal(t, want, w.pages(t, []string{"description", text}, describe), text)
+	}
+	// The index follows what is changed.
+	made := w.list(t, ada, "description", "lunge").Items[0]
+	require.Equal(t, 200, w.do(t, "changeTransaction", ada, made.ID, body{"version": 1, "description": "Dinner", "amount": "5"}).Status)
+	require.Empty(t, w.list(t, ada, "description", "lunge").Items)
+	require.Len(t, w.list(t, ada, "description", "dinner").Items, 1)
+	require.Len(t, w.list(t, ada, "currency", "GBP", "minAmount", "5").Items, 1)
+	require.Equal(t, 200, w.do(t, "changeTransaction", ada, made.ID, body{"version": 2, "description": ""}).Status)
+	require.Empty(t, w.list(t, ada, "description", "dinner").Items)
+}
+
+// pages is a list read one transaction at a time.
+func (w *world) pages(t testing.TB, query []string, show func(page) []string) []string {
+	t.Helper()
+	all, next := []string{}, ""
+	for {
+		at := append(slices.Clone(query), "limit", "1")
+		if next != "" {
+			at = append(at, "cursor", next)
+		}
+		p := w.list(t, ada, at...)
+		all = append(all, show(p)...)
+		if next = p.NextCursor; next == "" {
+			return all
+		}
+	}
+}
+
+func TestFiltersThatDoNotGoTogether(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		query []string
+		want  []fault
+	}{
+		"amount_alone":        {[]string{"minAmount", "1", "maxAmount", "2"}, []fault{{"minAmount", "combination"}, {"maxAmount", "combination"}}},
+		"currency_month":      {[]string{"currency", "GBP", "month", "2026-11"}, []fault{{"month", "combination"}}},
+		"currency_category":   {[]string{"currency", "GBP", "category", "food"}, []fault{{"category", "combination"}}},
+		"description_month":   {[]string{"description", "x", "month", "2026-11"}, []fault{{"month", "combination"}}},
+		"description_all":     {[]string{"description", "x", "month", "2026-11", "category", "food", "currency", "GBP"}, []fault{{"month", "combination"}, {"category", "combination"}, {"currency", "combination"}}},
+		"reversed":            {[]string{"currency", "GBP", "minAmount", "2", "maxAmount", "1"}, []fault{{"minAmount", "too_large"}}},
+		"decimals":            {[]string{"currency", "JPY", "minAmount", "2.5"}, []fault{{"minAmount", "decimals"}}},
+		"beyond":              {[]string{"currency", "CLF", "maxAmount", "999999999999999.9999"}, []fault{{"maxAmount", "too_large"}}},
+		"no_currency":         {[]string{"currency", "ABC", "minAmount", "2"}, []fault{{"currency", "currency"}}},
+		"no_amount":           {[]string{"currency", "GBP", "minAmount", "x"}, []fault{{"minAmount", "pattern"}}},
+		"empty_amount":        {[]string{"currency", "GBP", "minAmount", ""}, []fault{{"minAmount", "pattern"}}},
+		"description_empty":   {[]string{"description", ""}, []fault{{"description", "too_short"}}},
+		"description_blank":   {[]string{"description", " "}, []fault{{"description", "too_short"}}},
+		"description_long":    {[]string{"description", strings.Repeat("x", 41)}, []fault{{"description", "too_long"}}},
+		"description_control": {[]string{"description", "a\u0000"}, []fault{{"description", "control_character"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			require.Equal(t, c.want, faults(t, w.Do(t, "listTransactions", w.listing(ada, c.query...))))
+			require.Empty(t, slices.DeleteFunc(w.view.Used(), func(g mem.Grant) bool { return g.Table != "transactions" }), "nothing is read")
 		})
 	}
 }

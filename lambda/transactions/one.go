@@ -15,6 +15,7 @@ import (
 	"github.com/expenzez/aws-backend/internal/idempotency"
 	"github.com/expenzez/aws-backend/internal/rest"
 	"github.com/expenzez/aws-backend/internal/store"
+	"github.com/expenzez/aws-backend/internal/validate"
 )
 
 // userActive is the status of an account that may record; sign-in writes it.
@@ -27,25 +28,33 @@ func (a *api) create(ctx context.Context, r *rest.Request) (rest.Response, error
 	if err := r.Decode(&in); err != nil {
 		return rest.Response{}, err
 	}
-	rec, err := fields{in.Amount, in.Currency, in.Category, in.Date, in.Description}.checked(true)
-	if err != nil {
-		return rest.Response{}, err
+	rec, faults := fields{in.Amount, in.Currency, in.Category, in.Date, in.Description}.checked(true)
+	if len(faults) > 0 {
+		return rest.Response{}, validate.Refuse(faults...)
 	}
+	var err error
 	if rec.id, err = newID(r.Now, a.random); err != nil {
 		return rest.Response{}, err
 	}
 	rec.version, rec.created, rec.updated = 1, r.Now.Unix(), r.Now.Unix()
-	body, err := encoded(rec)
+	made, err := rec.wire()
+	if err != nil {
+		return rest.Response{}, err
+	}
+	answer, err := a.once(ctx, r, "createTransaction", made, a.active(r.Subject), a.record(rec, r.Subject))
+	return answer, notRecorded(err)
+}
+
+// once records what a request makes, and its answer, all or nothing. The answer is recorded after the writes.
+func (a *api) once(ctx context.Context, r *rest.Request, route string, made any, writes ...store.Write) (rest.Response, error) {
+	body, err := encoded(made)
 	if err != nil {
 		return rest.Response{}, err
 	}
 	answer, err := a.answers.Once(ctx, a.tx,
-		idempotency.Request{User: r.Subject, Route: "createTransaction", Key: r.IdempotencyKey, Query: r.QueryParameters(), Payload: r.Body(), Now: r.Now},
-		idempotency.Answer{Status: 201, Body: body}, a.active(r.Subject), a.record(rec, r.Subject))
-	if err != nil {
-		return rest.Response{}, notRecorded(err)
-	}
-	return rest.Response{Status: answer.Status, Raw: answer.Body, Headers: answer.Headers()}, nil
+		idempotency.Request{User: r.Subject, Route: route, Key: r.IdempotencyKey, Query: r.QueryParameters(), Payload: r.Body(), Now: r.Now},
+		idempotency.Answer{Status: 201, Body: body}, writes...)
+	return rest.Response{Status: answer.Status, Raw: answer.Body, Headers: answer.Headers()}, err
 }
 
 // active makes a write depend on the account. The user's item stays where it is: a refusal does not bring it here.
@@ -65,6 +74,9 @@ func (a *api) record(rec record, user string) store.Write {
 
 // notRecorded explains why Once did nothing: what the account refused is the first of its writes.
 func notRecorded(err error) error {
+	if err == nil {
+		return nil
+	}
 	var canceled *store.CancelledError
 	if errors.As(err, &canceled) {
 		if _, refused := canceled.Refused(0); refused {
@@ -131,12 +143,15 @@ func (in transactionChange) applied(old record) (record, error) {
 	if err != nil {
 		return record{}, err
 	}
-	rec, err := fields{
+	rec, faults := fields{
 		amount: either(in.Amount, was.Amount), currency: either(in.Currency, was.Currency), category: either(in.Category, was.Category),
 		date: either(in.Date, was.Date), description: either(in.Description, was.Description),
 	}.checked(in.Amount != nil)
+	if len(faults) > 0 {
+		return record{}, validate.Refuse(faults...)
+	}
 	rec.id, rec.created = old.id, old.created
-	return rec, err
+	return rec, nil
 }
 
 func either(given *string, otherwise string) string {
@@ -147,7 +162,7 @@ func either(given *string, otherwise string) string {
 }
 
 // changing are the attributes that a change may change, apart from the version.
-var changing = []string{"amount", "byCategory", "byDate", "category", "currency", "date", "description", "updatedAt"}
+var changing = []string{"amount", "byAmount", "byCategory", "byDate", "byDescription", "category", "currency", "date", "description", "updatedAt"}
 
 // replace writes a record over the one of a version.
 func (a *api) replace(ctx context.Context, user string, from int64, rec record) error {
@@ -164,14 +179,14 @@ func (a *api) replace(ctx context.Context, user string, from int64, rec record) 
 			c.Remove = append(c.Remove, name)
 		}
 	}
-	return refused(store.ChangeVersion(ctx, a.t.Transactions, c))
+	return refused(store.ChangeVersion(ctx, a.t.Transactions, c), errNotFound)
 }
 
 // refused explains a change or deletion that was not made.
-func refused(err error) error {
+func refused(err, notFound error) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return errNotFound
+		return notFound
 	case errors.Is(err, store.ErrVersion):
 		return errVersion
 	case err != nil:
@@ -187,7 +202,7 @@ func (a *api) remove(ctx context.Context, r *rest.Request) (rest.Response, error
 	if !wellFormed(id) {
 		return rest.Response{}, errNotFound
 	}
-	return rest.Response{}, refused(store.DeleteVersion(ctx, a.t.Transactions, key(r.Subject, id), 0))
+	return rest.Response{}, refused(store.DeleteVersion(ctx, a.t.Transactions, key(r.Subject, id), 0), errNotFound)
 }
 
 func shown(rec record) (rest.Response, error) {
@@ -195,12 +210,8 @@ func shown(rec record) (rest.Response, error) {
 	return rest.Response{Body: body}, err
 }
 
-// encoded is the record as the body of an answer.
-func encoded(rec record) ([]byte, error) {
-	body, err := rec.wire()
-	if err != nil {
-		return nil, err
-	}
+// encoded is the body of an answer that is recorded.
+func encoded(body any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)

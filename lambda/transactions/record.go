@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/expenzez/aws-backend/internal/apperr"
 	"github.com/expenzez/aws-backend/internal/money"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/validate"
+	"github.com/expenzez/aws-backend/lambda/transactions/ledger"
 )
 
 // maxDescription is how many characters a description has at most, the declared bound: cleaning can make one longer
@@ -29,22 +31,52 @@ type record struct {
 	updated     int64
 }
 
-func key(user, id string) store.Item {
-	return store.Item{"pk": store.S("USER#" + user), "sk": store.S("TX#" + id)}
-}
+func key(user, id string) store.Item { return ledger.TransactionKey(user, id) }
 
-// byDate and byCategory are the sort keys of the indexes.
+// The sort keys of the indexes. byDescription is empty without a description: the index has no such transaction.
 func (r record) byDate() string     { return r.date + "#" + r.id }
 func (r record) byCategory() string { return r.category + "#" + r.byDate() }
+func (r record) byAmount() string   { return r.currency + "#" + ordered(r.minor) + "#" + r.id }
+func (r record) byDescription() string {
+	if r.description == "" {
+		return ""
+	}
+	return folded(r.description) + textEnd + r.byDate()
+}
+
+// textEnd parts the text in byDescription from what follows it: no description has a line end.
+const textEnd = "\n"
+
+// ordered writes numbers so that texts are in the order of their numbers, negative ones first.
+func ordered(minor int64) string { return fmt.Sprintf("%016x", uint64(minor)^1<<63) } //nolint:gosec // the bits, not the number
+
+// maxIndexed is how many characters of a description can be looked for.
+const maxIndexed = 40
+
+// folded is what a description is found by: its first characters, those that differ only in case made one (Unicode simple
+// case folding: each character stays one, and accents stay).
+func folded(description string) string {
+	n := 0
+	return strings.Map(func(r rune) rune {
+		if n++; n > maxIndexed {
+			return -1
+		}
+		least := r
+		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+			least = min(least, next)
+		}
+		return unicode.ToLower(least)
+	}, description)
+}
 
 func (r record) item(user string) store.Item {
 	item := key(user, r.id)
-	item["byDate"], item["byCategory"] = store.S(r.byDate()), store.S(r.byCategory())
+	item["byDate"], item["byCategory"], item["byAmount"] = store.S(r.byDate()), store.S(r.byCategory()), store.S(r.byAmount())
 	item["amount"], item["currency"] = store.N(r.minor), store.S(r.currency)
 	item["category"], item["date"] = store.S(r.category), store.S(r.date)
 	item["version"], item["createdAt"], item["updatedAt"] = store.N(r.version), store.N(r.created), store.N(r.updated)
 	if r.description != "" {
-		item["description"] = store.S(r.description)
+		item["description"], item["byDescription"] = store.S(r.description), store.S(r.byDescription())
 	}
 	return item
 }
@@ -58,7 +90,7 @@ func recordOf(item store.Item) (record, error) {
 	if err := f.Err(); err != nil {
 		return record{}, fmt.Errorf("transactions: %w", err)
 	}
-	id, ok := strings.CutPrefix(sk, "TX#")
+	id, ok := ledger.TransactionID(sk)
 	if !ok {
 		return record{}, errors.New("transactions: the item is no transaction")
 	}
@@ -81,9 +113,9 @@ func instant(seconds int64) string { return time.Unix(seconds, 0).UTC().Format(t
 // fields is what a person says about a transaction, as text.
 type fields struct{ amount, currency, category, date, description string }
 
-// checked is the record that the fields say, without what we add to it. amountSaid tells whether the amount is from the
-// request. All faults are reported at once.
-func (f fields) checked(amountSaid bool) (record, error) {
+// checked is the record that the fields say, without what we add to it, or all that is wrong with them. amountSaid tells
+// whether the amount is from the request.
+func (f fields) checked(amountSaid bool) (record, []apperr.Field) {
 	r := record{currency: f.currency, category: f.category, date: f.date}
 	var faults []apperr.Field
 	var err error
@@ -98,7 +130,7 @@ func (f fields) checked(amountSaid bool) (record, error) {
 		faults = append(faults, apperr.Field{Pointer: "/description", Code: code})
 	}
 	if len(faults) > 0 {
-		return record{}, validate.Refuse(faults...)
+		return record{}, faults
 	}
 	return r, nil
 }

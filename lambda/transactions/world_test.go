@@ -71,6 +71,7 @@ type world struct {
 	db   *breakable
 	log  bytes.Buffer
 	keys int
+	deps transactions.Deps
 }
 
 type options struct {
@@ -108,6 +109,7 @@ func (w *world) build(t testing.TB, d transactions.Deps) {
 	t.Helper()
 	h, err := transactions.New(d)
 	require.NoError(t, err)
+	w.deps = d
 	w.Client = resttest.Client{Handler: h, Function: function()}
 }
 
@@ -208,11 +210,23 @@ type breakable struct {
 	meanwhile map[string]func()
 	calls     []string
 	delay     time.Duration // how long a call takes
+	onCall    func(call string, n int) // before each call; n counts those of its name from 1
+	counts    map[string]int
 }
 
 // on prepares a call, and tells whether its answer is to be lost.
 func (b *breakable) on(call string) (lost bool, err error) {
 	time.Sleep(b.delay)
+	b.mu.Lock()
+	if b.counts == nil {
+		b.counts = map[string]int{}
+	}
+	b.counts[call]++
+	n, before := b.counts[call], b.onCall
+	b.mu.Unlock()
+	if before != nil {
+		before(call, n)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.calls = append(b.calls, call)
@@ -241,6 +255,18 @@ func (b *breakable) GetItem(ctx context.Context, in *dynamodb.GetItemInput, o ..
 		return nil, errors.New("a read that may show what was before the caller's own write")
 	}
 	return b.DB.GetItem(ctx, in, o...)
+}
+
+func (b *breakable) PutItem(ctx context.Context, in *dynamodb.PutItemInput, o ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
+	lost, err := b.on("PutItem " + *in.TableName)
+	if err != nil {
+		return nil, err
+	}
+	out, err := b.DB.PutItem(ctx, in, o...)
+	if lost && err == nil {
+		return b.DB.PutItem(ctx, in, o...)
+	}
+	return out, err
 }
 
 func (b *breakable) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
