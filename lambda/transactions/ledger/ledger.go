@@ -103,13 +103,13 @@ func SummaryOf(item store.Item) (Summary, error) {
 // whole reads a whole number of any size, in whatever notation the store writes it.
 func whole(v types.AttributeValue) (*big.Int, error) {
 	n, ok := v.(*types.AttributeValueMemberN)
-	if !ok || len(n.Value) > 64 {
+	if !ok || len(n.Value) > 64 || strings.Trim(n.Value, "0123456789+-.eE") != "" {
 		return nil, errors.New("ledger: a sum is no number")
 	}
 	if i, ok := new(big.Int).SetString(n.Value, 10); ok {
 		return i, nil
 	}
-	if _, exponent, _ := strings.Cut(strings.ToUpper(n.Value), "E"); len(exponent) > 4 {
+	if _, exponent, _ := strings.Cut(strings.ToUpper(n.Value), "E"); len(exponent) > 4 { // DynamoDB's numbers end at 10^125
 		return nil, errors.New("ledger: a sum is too large")
 	}
 	r, ok := new(big.Rat).SetString(n.Value)
