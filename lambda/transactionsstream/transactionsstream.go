@@ -14,17 +14,17 @@
 // and could not tell a transaction that was deleted and imported again under its identifier from its own past.
 //
 // What it costs: for a transaction that is new, changed in its amount, deleted: a mark and one summary, or two where
-// month, currency or category changed; for a new description nothing. UNITS.md of package transactions has the numbers.
+// month, currency or category changed; for a new description nothing. UNITS.md has the numbers.
 // Marks name no person and expire; everything else is under the person's own key. A summary that all transactions have
 // left is deleted, so that nothing remains of a person whose transactions were all deleted, also when the summaries were
 // erased before the last records came: what leaves a summary that is not there changes nothing.
 //
-// Budgets: when a transaction adds to what was spent of a budget in the running month or a later one, and that reaches 80 % or 100 % of the
-// limit, an Event is sent, one for each budget, month and threshold: a mark remembers it. It is sent before the mark is
-// made, so that it is sent at least once; an Event that is sent again has the same ID, by which its consumer must
-// recognize it. What was told stays told when the limit is changed; a budget that was deleted and set again is another
-// one. What a budget reaches by being set or changed is told with the next transaction that adds to it. A transaction in a
-// month that is over tells nothing.
+// Budgets: when a transaction adds to what was spent in the running month or a later one, and that has reached 80 % or
+// 100 % of the budget's limit, an Event is sent, one for each budget, month and threshold: a mark remembers it. It is sent
+// before the mark is made, so that it is sent at least once; an Event that is sent again has the same ID, by which its
+// consumer must recognize it. What was told stays told when the limit is changed; a budget that was deleted and set again
+// is another one. What a budget reaches by being set or changed is told with the next transaction that adds to it. A
+// transaction in a month that is over tells nothing, and neither does what was reached only until a later record.
 //
 // What is not promised: records that come neither in time nor by hand within 24 hours are lost, and the event source's
 // queue of failures tells which; summaries are as of the last record that was handled.
