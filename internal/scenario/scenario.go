@@ -137,6 +137,11 @@ func (r *run) journey() bool {
 		{"list transactions", r.list},
 		{"read a transaction", func() error { return r.amountIs("-12.34") }},
 		{"change a transaction", r.change},
+		{"import transactions", r.imports},
+		{"list transactions by amount", func() error { return r.amounts("currency=GBP&minAmount=-5&maxAmount=0", "-4.00", "-5.00") }},
+		{"list transactions by description", func() error { return r.amounts("description=TRAIN%20to%20l", "-4.00", "-6.00") }},
+		{"name, change and delete a category", r.category},
+		{"set and change a budget", r.budget},
 		{"another person registers and logs in", func() error {
 			if err := Register(r.ctx, r.bens, r.ben, r.target.Code); err != nil {
 				return err
@@ -226,6 +231,9 @@ func (r *run) isolation() error {
 		{Method: "GET", Path: r.path()},
 		{Method: "PATCH", Path: r.path(), Body: map[string]any{"version": 2, "amount": "1"}},
 		{Method: "DELETE", Path: r.path()},
+		{Method: "GET", Path: "/v1/budgets/transport.GBP"},
+		{Method: "PATCH", Path: "/v1/budgets/transport.GBP", Body: map[string]any{"version": 2, "limit": "1"}},
+		{Method: "DELETE", Path: "/v1/budgets/transport.GBP"},
 	} {
 		q.Token = r.ben.Access
 		if err := r.refused(r.bens, q, 404, "not_found"); err != nil {
