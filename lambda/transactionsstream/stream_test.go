@@ -17,6 +17,7 @@ import (
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/store/mem"
 	"github.com/expenzez/aws-backend/internal/store/storetest"
+	"github.com/expenzez/aws-backend/internal/telemetry"
 	"github.com/expenzez/aws-backend/lambda/transactionsstream"
 )
 
@@ -227,6 +228,26 @@ func TestBudgetEvents(t *testing.T) {
 			require.Greater(t, f.N("ttl"), time.Date(2027, 4, 2, 0, 0, 0, 0, time.UTC).Unix())
 		}
 	}
+}
+
+// Where nobody consumes events, nothing is told, and nothing counts as told.
+func TestWithoutASender(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	silent, err := transactionsstream.New(transactionsstream.Deps{Tables: transactionsstream.Bind(w.db, values()), Tx: w.db,
+		Log: telemetry.New(&w.log, telemetry.Options{}), Now: func() time.Time { return w.now }})
+	require.NoError(t, err)
+	w.budget(t, ada, "food", "GBP", "1")
+	w.create(t, ada, "-5", "GBP", "food", "2027-01-31")
+	loud := w.handler
+	w.handler = silent
+	w.drain(t)
+	w.exact(t)
+	require.Len(t, w.of(t, "monthly-summaries", "USER#"+ada), 1)
+	w.handler = loud
+	w.create(t, ada, "-5", "GBP", "food", "2027-01-31")
+	w.drain(t)
+	require.Len(t, w.told(), 2)
 }
 
 // A month goes on for a day: somewhere it has not ended.

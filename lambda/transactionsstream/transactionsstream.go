@@ -69,18 +69,18 @@ type Sender interface {
 	Send(context.Context, Event) error
 }
 
-// Deps are what the function works with. All but Now are needed.
+// Deps are what the function works with. All but Sender and Now are needed.
 type Deps struct {
 	Tables Tables
 	Tx     store.Transactor
-	Sender Sender
+	Sender Sender // nil, where nobody consumes events: budgets are not watched, and nothing is marked as told
 	Log    *slog.Logger
 	Now    func() time.Time // nil: time.Now
 }
 
 // New makes the function's handler.
 func New(d Deps) (lambda.Handler, error) {
-	if d.Tables.MonthlySummaries == nil || d.Tables.Budgets == nil || d.Tx == nil || d.Sender == nil || d.Log == nil {
+	if d.Tables.MonthlySummaries == nil || d.Tables.Budgets == nil || d.Tx == nil || d.Log == nil {
 		return nil, errors.New("transactionsstream: something that is needed is missing")
 	}
 	if d.Now == nil {
@@ -117,7 +117,7 @@ func (f *function) handle(ctx context.Context, r stream.Record) error {
 	for _, c := range changes {
 		if c.count < 0 {
 			err = f.tidy(ctx, user, c.Slot)
-		} else if c.spent > 0 {
+		} else if c.spent > 0 && f.d.Sender != nil {
 			err = f.watch(ctx, user, c.Slot)
 		}
 		if err != nil {
