@@ -15,6 +15,7 @@ func Backend() service.Backend {
 			{Key: "security-events", Does: "What happened to an account, for the person and for support.",
 				Hash: "pk", Range: "sk", TTL: "ttl", Critical: true},
 			{Key: "login-attempts", Does: "Failed sign-ins per account, for the lockout.", Hash: "pk", TTL: "ttl"},
+			// What people write about transactions lies encrypted at rest with the table; no attribute is one that PII names.
 			{Key: "transactions", Does: "The money that people record, and for a week what imports have done.", Hash: "pk", Range: "sk", TTL: "ttl", Critical: true,
 				Indexes: []service.Index{
 					{Key: "by-date", Hash: "pk", Range: "byDate"},

@@ -139,8 +139,11 @@ func (a *api) counted(user string, n int64) store.Write {
 		ExpressionAttributeValues: store.Item{":n": store.N(n)},
 	}
 	if n > 0 {
-		update.ConditionExpression = aws.String("attribute_not_exists(#count) OR #count < :most")
-		update.ExpressionAttributeValues[":most"] = store.N(maxCategories)
+		update.ConditionExpression = aws.String("attribute_not_exists(#count) OR #count < :bound")
+		update.ExpressionAttributeValues[":bound"] = store.N(maxCategories)
+	} else {
+		update.ConditionExpression = aws.String("#count > :bound")
+		update.ExpressionAttributeValues[":bound"] = store.N(0)
 	}
 	return a.t.Budgets.UpdateWrite(update)
 }
@@ -258,14 +261,22 @@ func (a *api) changeCategory(ctx context.Context, r *rest.Request) (rest.Respons
 	return rest.Response{Body: c}, refused(err, errNoCategory)
 }
 
-// touch stores a default for the first time, changed.
+// touch stores a default for the first time, changed. Like everything that makes an item, it needs an active account: there
+// must be none again after a person was erased.
 func (a *api) touch(ctx context.Context, user string, c category, write string) error {
 	item := categoryKey(user, c.ID)
 	item["name"], item["version"], item[store.WriteAttribute] = store.S(c.Name), store.N(c.Version), store.S(write)
-	_, err := a.t.Budgets.PutItem(ctx, &dynamodb.PutItemInput{Item: item, ConditionExpression: aws.String("attribute_not_exists(pk)")})
-	var refused *store.ConditionFailedError
-	if errors.As(err, &refused) {
-		if store.Read(refused.Old).OptS(store.WriteAttribute) == write { // the client's second try
+	err := store.Transact(ctx, a.tx, "", a.active(user),
+		a.t.Budgets.PutWrite(types.Put{Item: item, ConditionExpression: aws.String("attribute_not_exists(pk)")}))
+	var canceled *store.CancelledError
+	if !errors.As(err, &canceled) {
+		return err
+	}
+	if _, refused := canceled.Refused(0); refused {
+		return errInactive
+	}
+	if old, refused := canceled.Refused(1); refused {
+		if store.Read(old).OptS(store.WriteAttribute) == write { // the client's second try
 			return nil
 		}
 		return fmt.Errorf("%w: %w", store.ErrVersion, err)
@@ -290,27 +301,22 @@ func (a *api) deleteCategory(ctx context.Context, r *rest.Request) (rest.Respons
 	if len(out.Items) > 0 {
 		return rest.Response{}, errCategoryInUse
 	}
+	writes := []store.Write{a.active(r.Subject)}
 	if c.Origin == originDefault {
 		item := categoryKey(r.Subject, c.ID)
 		item["gone"] = store.Bool(true)
-		_, err = a.t.Budgets.PutItem(ctx, &dynamodb.PutItemInput{Item: item, ConditionExpression: aws.String("attribute_not_exists(gone)")})
+		writes = append(writes, a.t.Budgets.PutWrite(types.Put{Item: item, ConditionExpression: aws.String("attribute_not_exists(gone)")}))
 	} else {
-		err = store.Transact(ctx, a.tx, "",
-			a.t.Budgets.DeleteWrite(types.Delete{Key: categoryKey(r.Subject, c.ID), ConditionExpression: aws.String("attribute_exists(pk)")}),
+		writes = append(writes, a.t.Budgets.DeleteWrite(types.Delete{Key: categoryKey(r.Subject, c.ID), ConditionExpression: aws.String("attribute_exists(pk)")}),
 			a.counted(r.Subject, -1))
-		var canceled *store.CancelledError
-		if errors.As(err, &canceled) {
-			if _, missing := canceled.Refused(0); missing {
-				err = store.ErrConditionFailed
-			}
+	}
+	err = store.Transact(ctx, a.tx, "", writes...)
+	a.categories.Invalidate(r.Subject)
+	var canceled *store.CancelledError
+	if errors.As(err, &canceled) {
+		if _, before := canceled.Refused(1); before { // another deletion was
+			return rest.Response{}, errNoCategory
 		}
 	}
-	a.categories.Invalidate(r.Subject)
-	if errors.Is(err, store.ErrConditionFailed) { // another deletion was before
-		return rest.Response{}, errNoCategory
-	}
-	if err != nil {
-		return rest.Response{}, failed(err)
-	}
-	return rest.Response{}, nil
+	return rest.Response{}, notRecorded(err)
 }

@@ -108,6 +108,10 @@ func TestCategoriesThatAreRefused(t *testing.T) {
 	w.do(t, "getCategory", bob, "mine", nil).Refused(t, 404, "not_found")
 	w.account(t, ada, "suspended")
 	w.Do(t, "createCategory", w.creating(ada, body{"id": "b", "name": "x"})).Refused(t, 403, "account_inactive")
+	before := w.everything()
+	w.do(t, "changeCategory", ada, "groceries", body{"version": 1, "name": "x"}).Refused(t, 403, "account_inactive")
+	w.do(t, "deleteCategory", ada, "groceries", nil).Refused(t, 403, "account_inactive")
+	require.Equal(t, before, w.everything())
 }
 
 // Two hundred of one's own, exactly; each that goes makes room for another.
@@ -166,7 +170,7 @@ func TestCategoriesFromMemory(t *testing.T) {
 func TestCategoriesWhoseAnswersAreLost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.db.lost = "PutItem budgets"
+	w.db.lost = "TransactWriteItems"
 	require.Equal(t, 200, w.do(t, "changeCategory", ada, "groceries", body{"version": 1, "name": "Food"}).Status)
 	w.db.lost = "UpdateItem budgets"
 	require.Equal(t, 200, w.do(t, "changeCategory", ada, "groceries", body{"version": 2, "name": "Food!"}).Status)
