@@ -126,6 +126,7 @@ func TestKeysArePinned(t *testing.T) {
 	slices.Sort(got)
 	require.Equal(t, []string{
 		"function auth/auth-api", "function auth/authorizer", "function transactions/transactions-api",
+		"function transactions/transactions-stream",
 		"key pii", "secret jwt",
 		"table budgets", "table idempotency", "table login-attempts", "table monthly-summaries", "table rate-limits", "table revoked-tokens", "table security-events",
 		"table sessions", "table signing-keys", "table transactions", "table users",

@@ -28,6 +28,15 @@ func Transactions() service.Service {
 		Key:  "transactions",
 		Does: "Keeps what people record about their money.",
 		Functions: []service.Function{{
+			Key: "transactions-stream", Does: "Adds up transactions by month, currency and category, and finds the budgets that they use up.",
+			Size: service.SizeStream,
+			// Beside transactions the table has the marks of imports.
+			Streams: []service.Stream{{Table: "transactions", Filters: []string{`{"dynamodb":{"Keys":{"sk":{"S":[{"prefix":"TX#"}]}}}}`}}},
+			Tables: []service.Access{
+				{Table: "monthly-summaries", Actions: []string{"GetItem", "PutItem", "UpdateItem", "DeleteItem"}},
+				{Table: "budgets", Actions: []string{"GetItem"}},
+			},
+		}, {
 			Key: "transactions-api", Does: "Keeps a person's transactions, categories and budgets, and shows what they add up to.",
 			Size: service.SizeAPI,
 			Tables: slices.Concat(admission(), []service.Access{

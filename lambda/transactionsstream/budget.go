@@ -16,11 +16,21 @@ import (
 	"github.com/expenzez/aws-backend/lambda/transactions/ledger"
 )
 
-// Event is a budget of which so much was spent in a month. It is one message as JSON. Amounts are whole numbers of the
-// currency's minor unit, as text.
+// Event is a message to a person: that so much of a budget was spent in a month. It is one message of the queue
+// notifications, as JSON.
 type Event struct {
-	ID        string `json:"id"` // the same whenever the event is sent again, and no other's
-	User      string `json:"user"`
+	V    int    `json:"v"`  // of this form: 1
+	ID   string `json:"id"` // the same whenever the event is sent again, and no other's
+	User string `json:"user"`
+	Kind string `json:"kind"` // KindBudget
+	Data Budget `json:"data"`
+}
+
+// KindBudget is the kind of an Event, in the words of notifications.
+const KindBudget = "budget"
+
+// Budget is what an Event says. Amounts are whole numbers of the currency's minor unit, as text.
+type Budget struct {
 	Category  string `json:"category"`
 	Currency  string `json:"currency"`
 	Month     string `json:"month"`
@@ -85,8 +95,9 @@ func (f *function) tell(ctx context.Context, user string, b ledger.Budget, s led
 		return errors.New("a month that is none")
 	}
 	if err := f.d.Sender.Send(ctx, Event{
-		ID: store.Token("budget", user, b.UID, s.Month, percent), User: user, Category: s.Category, Currency: s.Currency, Month: s.Month,
-		Threshold: int(threshold), Limit: strconv.FormatInt(b.Limit, 10), Spent: s.Spent.String(),
+		V: 1, ID: store.Token("budget", user, b.UID, s.Month, percent), User: user, Kind: KindBudget,
+		Data: Budget{Category: s.Category, Currency: s.Currency, Month: s.Month, Threshold: int(threshold),
+			Limit: strconv.FormatInt(b.Limit, 10), Spent: s.Spent.String()},
 	}); err != nil {
 		return fmt.Errorf("a budget's event: %w", err)
 	}

@@ -44,11 +44,11 @@ func Example() {
 		}
 	}
 	for _, e := range queue.Sent() {
-		fmt.Println(e.Threshold, e.Spent, e.Limit)
+		fmt.Println(e.Kind, e.Data.Threshold, e.Data.Spent, e.Data.Limit)
 	}
 	// Output:
 	// {"batchItemFailures":[]} <nil>
 	// {"batchItemFailures":[]} <nil>
 	// 2027-01 GBP food 1 4200 0
-	// 80 4200 5000
+	// budget 80 4200 5000
 }

@@ -2,6 +2,7 @@ package transactionsstream_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/expenzez/aws-backend/internal/catalog"
 	"github.com/expenzez/aws-backend/internal/fault"
+	"github.com/expenzez/aws-backend/internal/queue"
+	"github.com/expenzez/aws-backend/internal/retry"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/store/mem"
 	"github.com/expenzez/aws-backend/internal/store/storetest"
@@ -188,7 +191,7 @@ func TestBudgetEvents(t *testing.T) {
 		w.drain(t)
 		got := []string{}
 		for _, e := range w.sender.Sent()[before:] {
-			got = append(got, fmt.Sprintf("%s %d %s/%s", e.Month, e.Threshold, e.Spent, e.Limit))
+			got = append(got, fmt.Sprintf("%s %d %s/%s", e.Data.Month, e.Data.Threshold, e.Data.Spent, e.Data.Limit))
 		}
 		require.Equal(t, append([]string{}, want...), got)
 		return id
@@ -286,6 +289,27 @@ func TestEventsArriveAtLeastOnce(t *testing.T) {
 		require.Equal(t, []string{"a food GBP 2027-01 80"}, w.told())
 		require.Len(t, w.sender.Sent(), map[fault.Kind]int{fault.Unsent: 1, fault.Lost: 3}[kind])
 	}
+}
+
+// Events are messages of a queue: what is read from one is what was sent.
+func TestEventsAreMessages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	memory := queue.NewMemory("notifications")
+	sender, err := queue.New[transactionsstream.Event](memory, "notifications", retry.Policy{})
+	require.NoError(t, err)
+	w.handler, err = transactionsstream.New(transactionsstream.Deps{Tables: transactionsstream.Bind(w.faulty, values()), Tx: w.faulty, Sender: sender,
+		Log: telemetry.New(&w.log, telemetry.Options{}), Now: func() time.Time { return w.now }})
+	require.NoError(t, err)
+	w.budget(t, ada, "food", "GBP", "10")
+	w.create(t, ada, "-8.50", "GBP", "food", "2027-01-10")
+	w.drain(t)
+	messages := memory.Messages("notifications")
+	require.Len(t, messages, 1)
+	var e transactionsstream.Event
+	require.NoError(t, json.Unmarshal([]byte(messages[0]), &e))
+	require.Regexp(t, `^[A-Za-z0-9_-]{36}$`, e.ID)
+	require.JSONEq(t, `{"v":1,"id":"`+e.ID+`","user":"`+ada+`","kind":"budget","data":{"category":"food","currency":"GBP","month":"2027-01","threshold":80,"limit":"1000","spent":"850"}}`, messages[0])
 }
 
 func TestItemsOfBudgetsThatAreDamaged(t *testing.T) {
@@ -430,13 +454,13 @@ func TestSummariesAreExact(t *testing.T) {
 		w.drain(t)
 		w.exact(t)
 		for _, e := range w.sender.Sent() {
-			require.Contains(t, []int{80, 100}, e.Threshold)
-			require.NotEqual(t, "2026-12", e.Month)
+			require.Contains(t, []int{80, 100}, e.Data.Threshold)
+			require.NotEqual(t, "2026-12", e.Data.Month)
 		}
 		// A budget that is used up in the end was told of, and each telling is one budget, month and threshold.
 		told := map[string]string{}
 		for _, e := range w.sender.Sent() {
-			what := fmt.Sprint(e.User, e.Category, e.Currency, e.Month, e.Threshold)
+			what := fmt.Sprint(e.User, e.Data.Category, e.Data.Currency, e.Data.Month, e.Data.Threshold)
 			require.True(t, told[what] == "" || told[what] == e.ID, "one ID for one thing that is told")
 			told[what] = e.ID
 		}

@@ -13,6 +13,9 @@
 // may be wrong by. A version in each item's place instead of marks would be an item more for each transaction for good,
 // and could not tell a transaction that was deleted and imported again under its identifier from its own past.
 //
+// Between people, and between a person's transactions, records may come in any order. Those of one transaction keep theirs
+// (package stream), so that a transaction leaves no summary that does not count it yet.
+//
 // What it costs: for a transaction that is new, changed in its amount, deleted: a mark and one summary, or two where
 // month, currency or category changed; for a new description nothing. UNITS.md has the numbers.
 // Marks name no person and expire; everything else is under the person's own key. A summary that all transactions have
@@ -65,6 +68,7 @@ func Bind(db store.DB, v environ.Values) Tables {
 }
 
 // Sender hands an event on, at least once: an error means that it may not have arrived, and the record comes again.
+// A *queue.Sender[Event] is one.
 type Sender interface {
 	Send(context.Context, Event) error
 }

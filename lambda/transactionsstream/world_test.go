@@ -337,7 +337,7 @@ func (w *world) told() []string {
 	for _, e := range w.sender.Sent() {
 		if !seen[e.ID] {
 			seen[e.ID] = true
-			all = append(all, fmt.Sprintf("%s %s %s %s %d", e.User[len(e.User)-1:], e.Category, e.Currency, e.Month, e.Threshold))
+			all = append(all, fmt.Sprintf("%s %s %s %s %d", e.User[len(e.User)-1:], e.Data.Category, e.Data.Currency, e.Data.Month, e.Data.Threshold))
 		}
 	}
 	return all
@@ -345,10 +345,8 @@ func (w *world) told() []string {
 
 // declared is what the function may do.
 func declared() []service.Access {
-	return []service.Access{
-		{Table: "monthly-summaries", Actions: []string{"GetItem", "PutItem", "UpdateItem", "DeleteItem"}},
-		{Table: "budgets", Actions: []string{"GetItem"}},
-	}
+	f, _ := catalog.Transactions().Function("transactions-stream")
+	return f.Tables
 }
 
 func example(records ...events.DynamoDBEventRecord) []byte {
