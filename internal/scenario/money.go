@@ -111,3 +111,23 @@ func (r *run) budget() error {
 	}
 	return err
 }
+
+// summaries are what the stream has added up so far: at most what was recorded, and later all of it.
+func (r *run) summaries() error {
+	a, err := r.want(r.annas, r.annasRequest("GET", "/v1/summaries?month=2026-02", nil), 200)
+	if err != nil {
+		return err
+	}
+	items, ok := a.Body["items"].([]any)
+	if !ok {
+		return errors.New("there is no list")
+	}
+	for _, one := range items {
+		item, _ := one.(map[string]any)
+		count, _ := item["count"].(float64)
+		if item["currency"] != "GBP" || item["category"] != "transport" || count < 1 || count > 3 {
+			return fmt.Errorf("a summary is of %v %v and counts %v", item["category"], item["currency"], item["count"])
+		}
+	}
+	return nil
+}

@@ -142,6 +142,7 @@ func (r *run) journey() bool {
 		{"list transactions by description", func() error { return r.amounts("description=TRAIN%20to%20l", "-4.00", "-6.00") }},
 		{"name, change and delete a category", r.category},
 		{"set and change a budget", r.budget},
+		{"read the monthly summaries", r.summaries},
 		{"another person registers and logs in", func() error {
 			if err := Register(r.ctx, r.bens, r.ben, r.target.Code); err != nil {
 				return err
