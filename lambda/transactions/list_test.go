@@ -1,6 +1,7 @@
 package transactions_test
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"slices"
@@ -432,4 +433,72 @@ func TestFiltersThatDoNotGoTogether(t *testing.T) {
 			require.Empty(t, slices.DeleteFunc(w.view.Used(), func(g mem.Grant) bool { return g.Table != "transactions" }), "nothing is read")
 		})
 	}
+}
+
+// Whatever was recorded and is asked for by amount or description: what a list shows, page by page, is what a look at each
+// transaction finds, in its order.
+func TestListsAreWhatTheySay(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(r *rapid.T) {
+		w := newWorld(t)
+		amount := rapid.Map(rapid.IntRange(-3, 3), func(n int) string { return strconv.Itoa(n) })
+		currency := rapid.SampledFrom([]string{"GBP", "EUR"})
+		text := rapid.StringMatching(`[aAbB ]{0,3}`)
+		var all []shown
+		for range rapid.IntRange(0, 15).Draw(r, "n") {
+			w.now = w.now.Add(rapid.SampledFrom([]time.Duration{0, time.Millisecond}).Draw(r, "later"))
+			all = append(all, w.create(t, ada, body{"amount": amount.Draw(r, "amount"), "currency": currency.Draw(r, "currency"), "description": text.Draw(r, "description")}))
+			w.create(t, bob, nil)
+		}
+		var query []string
+		var matches func(shown) bool
+		var order func(a, b shown) int
+		whole := func(amount string) int {
+			n, err := strconv.Atoi(strings.TrimSuffix(amount, ".00"))
+			require.NoError(t, err)
+			return n
+		}
+		if rapid.Bool().Draw(r, "by amount") {
+			of, least, most := currency.Draw(r, "of"), rapid.IntRange(-4, 4).Draw(r, "least"), 4
+			query = []string{"currency", of, "minAmount", strconv.Itoa(least)}
+			if rapid.Bool().Draw(r, "bounded") {
+				most = rapid.IntRange(least, 4).Draw(r, "most")
+				query = append(query, "maxAmount", strconv.Itoa(most))
+			}
+			matches = func(s shown) bool { return s.Currency == of && whole(s.Amount) >= least && whole(s.Amount) <= most }
+			order = func(a, b shown) int {
+				return cmp.Or(cmp.Compare(whole(b.Amount), whole(a.Amount)), cmp.Compare(b.ID, a.ID))
+			}
+		} else {
+			prefix := rapid.StringMatching(`[aAbB]{1,2}`).Draw(r, "prefix")
+			query = []string{"description", prefix}
+			matches = func(s shown) bool {
+				return strings.HasPrefix(strings.ToLower(s.Description), strings.ToLower(prefix))
+			}
+			order = func(a, b shown) int {
+				return cmp.Or(cmp.Compare(strings.ToLower(a.Description), strings.ToLower(b.Description)), cmp.Compare(a.Date+a.ID, b.Date+b.ID))
+			}
+		}
+		want := []string{}
+		for _, s := range slices.SortedFunc(slices.Values(all), order) {
+			if matches(s) {
+				want = append(want, s.ID)
+			}
+		}
+		got, next := []string{}, ""
+		for {
+			at := append(slices.Clone(query), "limit", strconv.Itoa(rapid.IntRange(1, 5).Draw(r, "limit")))
+			if next != "" {
+				at = append(at, "cursor", next)
+			}
+			p := w.list(t, ada, at...)
+			for _, s := range p.Items {
+				got = append(got, s.ID)
+			}
+			if next = p.NextCursor; next == "" {
+				break
+			}
+		}
+		require.Equal(t, want, got)
+	})
 }
