@@ -26,7 +26,9 @@ const (
 	// chunkRows is how many rows are written at once. With the account and the mark that is well below what a transaction
 	// may have, and below what the smallest environment lets through in a second.
 	chunkRows = 25
-	// markLife is how long a chunk's mark is kept: far beyond the 24 hours in which its request can be repeated.
+	// markLife is how long a chunk's mark is kept: far beyond the 24 hours in which its request can be repeated. A key
+	// that comes again after those with the same rows, which nobody means as another import, is the same one so long; with
+	// other rows it is new.
 	markLife = 7 * 24 * time.Hour
 )
 
@@ -145,7 +147,7 @@ func (b *batch) write(ctx context.Context) error {
 // the next try: there are at most as many tries as rows.
 func (b *batch) chunk(ctx context.Context, from, to int) error {
 	for {
-		writes, rows := []store.Write{b.active(b.user), b.mark(from, to)}, []int{}
+		writes, rows := []store.Write{b.mark(from, to), b.active(b.user)}, []int{} // the mark tells first
 		for i := from; i < to; i++ {
 			if b.results[i].Status == rowCreated {
 				writes, rows = append(writes, b.record(b.records[i], b.user)), append(rows, i)
@@ -162,10 +164,10 @@ func (b *batch) chunk(ctx context.Context, from, to int) error {
 		if !errors.As(err, &canceled) {
 			return failed(err)
 		}
-		if old, refused := canceled.Refused(1); refused {
+		if old, refused := canceled.Refused(0); refused {
 			return b.recall(old, from, to)
 		}
-		if _, refused := canceled.Refused(0); refused {
+		if _, refused := canceled.Refused(1); refused {
 			if from == 0 {
 				return idempotency.NothingHappened(errInactive)
 			}

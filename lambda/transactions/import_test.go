@@ -402,3 +402,24 @@ func TestAnImportInAnotherNotation(t *testing.T) {
 	require.Equal(t, 200, w.Do(t, "importTransactions", r).Status)
 	require.Len(t, recorded(w), 5)
 }
+
+// A key that comes again after its day with the same rows is the same import; what was deleted stays so.
+func TestAnImportThatComesAgainAfterItsDay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.creating(ada, body{"rows": rows(30)})
+	var first, again imported
+	w.Do(t, "importTransactions", r).Decode(t, &first)
+	require.Equal(t, 204, w.do(t, "deleteTransaction", ada, first.Rows[3].ID, nil).Status)
+	for _, later := range []struct {
+		after time.Duration
+		want  string
+		rows  int
+	}{{25 * time.Hour, strings.Repeat("c", 30), 29}, {8 * 24 * time.Hour, "dddc" + strings.Repeat("d", 26), 30}} {
+		w.now = w.now.Add(later.after)
+		r.User = w.user(ada)
+		w.Do(t, "importTransactions", r).Decode(t, &again)
+		require.Equal(t, later.want, statuses(again))
+		require.Len(t, recorded(w), later.rows)
+	}
+}
