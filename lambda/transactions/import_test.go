@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	outage "github.com/expenzez/aws-backend/internal/fault"
 	"github.com/expenzez/aws-backend/internal/rest/resttest"
@@ -422,4 +424,59 @@ func TestAnImportThatComesAgainAfterItsDay(t *testing.T) {
 		require.Equal(t, later.want, statuses(again))
 		require.Len(t, recorded(w), later.rows)
 	}
+}
+
+// Whatever fails, and however often a request is sent again meanwhile: in the end each row that is valid, and named only
+// once, is one transaction, and the answer says which.
+func TestImportsUnderFaults(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(r *rapid.T) {
+		w := newWorld(t)
+		faulty := outage.NewDB(w.db, nil)
+		w.build(t, transactions.Deps{Values: values(generous), Tables: transactions.Bind(faulty, values(generous)), Tx: faulty,
+			Log: telemetry.New(&w.log, telemetry.Options{}), Now: func() time.Time { return w.now }})
+		want := map[string]int{} // how many transactions are of an amount
+		named := map[string]bool{}
+		number := 0
+		for range rapid.IntRange(1, 3).Draw(r, "imports") {
+			var all []body
+			expected := ""
+			for range rapid.IntRange(1, 60).Draw(r, "rows") {
+				number++
+				one := row(body{"amount": strconv.Itoa(number)})
+				status := "c"
+				switch rapid.IntRange(0, 5).Draw(r, "kind") {
+				case 0:
+					one["date"], status = "2026-02-30", "i"
+				case 1:
+					reference := fmt.Sprint("r", rapid.IntRange(0, 9).Draw(r, "reference"))
+					if one["reference"] = reference; named[reference] {
+						status = "d"
+					}
+					named[reference] = true
+				}
+				if status == "c" {
+					want[fmt.Sprintf("%d.00", number)]++
+				}
+				all, expected = append(all, one), expected+status
+			}
+			request := w.creating(ada, body{"rows": all})
+			faulty.Follow(outage.Sometimes(rapid.Uint64().Draw(r, "seed"), 0.2, outage.Fault{Kind: outage.Unsent}, outage.Fault{Kind: outage.Lost},
+				outage.Fault{Kind: outage.Throttled}, outage.Fault{Kind: outage.Broken}))
+			for range 5 {
+				w.Do(t, "importTransactions", request)
+				w.now = w.now.Add(time.Minute)
+				request.User = w.user(ada)
+			}
+			faulty.Follow(nil)
+			var got imported
+			w.Do(t, "importTransactions", request).Decode(t, &got)
+			require.Equal(t, expected, statuses(got))
+		}
+		have := map[string]int{}
+		for _, amount := range ids(w) {
+			have[amount]++
+		}
+		require.Equal(t, want, have)
+	})
 }
