@@ -128,7 +128,7 @@ func importRoute() service.Route {
 		{Name: "pointer", Type: service.String, Required: true, Does: "Where in the body (RFC 6901)."}, {Name: "code", Type: service.String, Required: true}}}
 	return service.Route{ID: "importTransactions", Method: "POST", Path: "/v1/transactions/import",
 		Does:  "Record many transactions. Each row stands for itself, and the answer says what became of it.",
-		Limit: service.LimitAPI, Idempotent: true, Status: 200,
+		Limit: service.LimitAPI, Idempotent: true, Status: 200, MaxBody: ImportBody,
 		Request: &service.Model{Name: "Import", Fields: []service.Field{{Name: "rows", Type: service.Array, Required: true, Min: 1, Max: ImportRows,
 			Model: &service.Model{Name: "ImportRow", Fields: []service.Field{
 				text("amount", "As of a transaction."), text("currency", "As of a transaction."), text("category", "As of a transaction."),

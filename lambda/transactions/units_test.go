@@ -66,7 +66,7 @@ func TestUnits(t *testing.T) {
 		measure("createTransaction", func() { made = w.create(t, ada, body{"description": description}) })
 		repeated := w.repeating(ada, fmt.Sprintf("key-%08d", w.keys), fields(body{"description": description}))
 		measure("createTransaction, repeated", func() { require.Equal(t, 201, w.Do(t, "createTransaction", repeated).Status) })
-		measure("importTransactions, 15 rows", func() { w.fill15(t, description) })
+		measure("importTransactions, 250 rows", func() { w.import250(t, description) })
 		measure("getTransaction", func() { w.get(t, ada, made.ID) })
 		measure("listTransactions, page of 50", func() { w.list(t, ada) })
 		measure("listTransactions, page of 50 of a month and category", func() { w.list(t, ada, "category", "food", "month", "2026-11") })
@@ -122,10 +122,10 @@ A list costs what its page holds, however many transactions there are.
 	golden.Compare(t, "UNITS.md", []byte(b.String()))
 }
 
-func (w *world) fill15(t testing.TB, description string) {
+func (w *world) import250(t testing.TB, description string) {
 	t.Helper()
 	var all []body
-	for i := range 15 {
+	for i := range 250 {
 		all = append(all, row(body{"description": description, "amount": fmt.Sprintf("-%d", i+1)}))
 	}
 	w.imports(t, ada, all...)
