@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"time"
 )
 
 // annasRequest is a request of anna's; a POST has a key that follows from its path.
@@ -112,22 +113,25 @@ func (r *run) budget() error {
 	return err
 }
 
-// summaries are what the stream has added up so far: at most what was recorded, and later all of it.
+// summaries waits until the stream has added up what was imported: it follows by some seconds.
 func (r *run) summaries() error {
-	a, err := r.want(r.annas, r.annasRequest("GET", "/v1/summaries?month=2026-02", nil), 200)
-	if err != nil {
-		return err
-	}
-	items, ok := a.Body["items"].([]any)
-	if !ok {
-		return errors.New("there is no list")
-	}
-	for _, one := range items {
-		item, _ := one.(map[string]any)
-		count, _ := item["count"].(float64)
-		if item["currency"] != "GBP" || item["category"] != "transport" || count < 1 || count > 3 {
-			return fmt.Errorf("a summary is of %v %v and counts %v", item["category"], item["currency"], item["count"])
+	const want = "map[category:transport count:3 currency:GBP month:2026-02 received:0 spent:1500]"
+	for tries := 0; ; tries++ {
+		a, err := r.want(r.annas, r.annasRequest("GET", "/v1/summaries?month=2026-02", nil), 200)
+		if err != nil {
+			return err
+		}
+		items, _ := a.Body["items"].([]any)
+		if len(items) == 1 && fmt.Sprint(items[0]) == want {
+			return nil
+		}
+		if tries == 30 {
+			return fmt.Errorf("the summaries are %v, not %s", items, want)
+		}
+		select {
+		case <-r.ctx.Done():
+			return r.ctx.Err()
+		case <-time.After(time.Second):
 		}
 	}
-	return nil
 }
