@@ -83,7 +83,7 @@ var (
 	errCategoryCount  = apperr.New(apperr.Conflict, "too_many_categories", fmt.Sprintf("There are %d categories of your own.", maxCategories))
 )
 
-// name is a category's name, cleaned.
+// categoryName is a name, cleaned.
 func categoryName(said string) (string, error) {
 	name, code := validate.Text(said, validate.Size{Runes: maxName})
 	if code == "" && name == "" {
