@@ -106,10 +106,10 @@ type Cache string
 
 // The caches.
 const (
-	SecretCache     Cache = "Secret"
-	PublicKeyCache  Cache = "PublicKey"
-	KeysetCache     Cache = "Keyset"
-	ResponseCache   Cache = "Response"
+	SecretCache    Cache = "Secret"
+	PublicKeyCache Cache = "PublicKey"
+	KeysetCache    Cache = "Keyset"
+	ResponseCache  Cache = "Response"
 )
 
 // Caches are all caches.
