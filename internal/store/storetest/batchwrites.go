@@ -79,8 +79,8 @@ func batchWrites() []one {
 			return pairs(c, put(c, store.Item{"sk": s("3"), "v": n("1")}), put(c, store.Item{"sk": s("3"), "v": n("2")}))
 		}, invalid + same},
 		{"that puts and deletes one item", func(c *call) map[string][]types.WriteRequest { return pairs(c, del(c, store.Item{"sk": s("2")})) }, invalid + same},
-		{"that deletes one item twice", func(c *call) map[string][]types.WriteRequest {
-			return pairs(c, del(c, store.Item{"sk": s("1")}), del(c, store.Item{"sk": s("1")}))
+		{"that deletes one item twice", func(c *call) map[string][]types.WriteRequest { // and once more: moto compares keys as texts, whose two parts come in any order
+			return pairs(c, del(c, store.Item{"sk": s("1")}), del(c, store.Item{"sk": s("1")}), del(c, store.Item{"sk": s("1")}))
 		}, invalid + same},
 		{"of one number twice", func(c *call) map[string][]types.WriteRequest {
 			all := pairs(c)
