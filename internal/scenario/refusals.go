@@ -52,7 +52,7 @@ func (r *run) refusals() {
 		{"wrong method", Request{Method: "PUT", Path: "/v1/transactions", Token: r.ben.Access, Body: valid}, 404, "not_found"},
 		{"broken cursor", Request{Method: "GET", Path: "/v1/transactions?cursor=AAAA", Token: r.ben.Access}, 400, "validation_failed"},
 		{"filters that do not go together", Request{Method: "GET", Path: "/v1/transactions?description=x&month=2026-02", Token: r.ben.Access}, 400, "validation_failed"},
-		{"an import of nothing", Request{Method: "POST", Path: "/v1/transactions/import", Token: r.ben.Access, Header: map[string]string{"Idempotency-Key": "scenario-refused-2"}, Body: map[string]any{"rows": []any{}}}, 400, "invalid"},
+		{"an import of nothing", Request{Method: "POST", Path: "/v1/transactions/import", Token: r.ben.Access, Header: map[string]string{"Idempotency-Key": "scenario-refused-2"}, Body: map[string]any{"rows": []any{}}}, 400, "validation_failed"},
 		{"a budget of nothing", Request{Method: "POST", Path: "/v1/budgets", Token: r.ben.Access, Header: map[string]string{"Idempotency-Key": "scenario-refused-3"}, Body: map[string]any{"category": "food", "currency": "EUR", "limit": "0"}}, 400, "validation_failed"},
 		{"unknown category", Request{Method: "GET", Path: "/v1/categories/nothing", Token: r.ben.Access}, 404, "not_found"},
 		{"a page of another origin", foreign, 403, "origin_not_allowed"},

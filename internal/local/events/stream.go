@@ -194,6 +194,11 @@ func (s *shardReader) next(ctx context.Context, most int) ([]record, int, error)
 		}
 	}
 	s.ended = out.NextShardIterator == nil
+	// Moto puts its tables back when it cancels a transaction, and their streams with them: an iterator of before goes on
+	// reading what is there no more, and finds nothing. One that has found nothing is asked for anew.
+	if len(out.Records) == 0 && (s.last != "" || s.from == types.ShardIteratorTypeTrimHorizon) {
+		s.iterator = nil
+	}
 	return page, len(out.Records), nil
 }
 

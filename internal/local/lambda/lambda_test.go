@@ -351,7 +351,7 @@ func TestTimeoutKillsTheSandbox(t *testing.T) {
 		require.Equal(t, "Unhandled", result.FunctionError)
 		require.Contains(t, string(result.Payload), `"errorType":"Sandbox.Timedout"`)
 		require.Contains(t, string(result.Payload), "Task timed out after 0.30 seconds")
-		require.GreaterOrEqual(t, result.Duration, 300*time.Millisecond)
+		require.Greater(t, result.Duration, 250*time.Millisecond) // the duration begins a little after the deadline is set
 		eventually(t, "its place is free", func() bool { return r.Processes() == 0 })
 	}
 	require.Equal(t, 2, strings.Count(strings.Join(logs.all(), "\n"), "Task timed out after 0.30 seconds"))
