@@ -71,7 +71,7 @@ func TestImportRules(t *testing.T) {
 		}
 	}
 	runtimeLibrary := []string{
-		"internal/apperr", "internal/apple", "internal/awsconfig", "internal/breaker", "internal/cache", "internal/cursor", "internal/environ", "internal/fieldcrypt",
+		"internal/apperr", "internal/apple", "internal/awsconfig", "internal/bootstrap", "internal/breaker", "internal/cache", "internal/cursor", "internal/environ", "internal/fieldcrypt",
 		"internal/idempotency", "internal/money", "internal/queue", "internal/ratelimit", "internal/rest", "internal/retry", "internal/revoke", "internal/secret", "internal/session",
 		"internal/store", "internal/stream", "internal/telemetry", "internal/token",
 		"internal/validate",
