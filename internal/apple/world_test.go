@@ -16,31 +16,24 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/stretchr/testify/require"
 
 	"github.com/expenzez/aws-backend/internal/apple"
 	"github.com/expenzez/aws-backend/internal/apple/applemem"
 	"github.com/expenzez/aws-backend/internal/fault"
-	local "github.com/expenzez/aws-backend/internal/local/aws"
-	"github.com/expenzez/aws-backend/internal/local/moto"
+	"github.com/expenzez/aws-backend/internal/local/localtest"
 	"github.com/expenzez/aws-backend/internal/secret"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/store/mem"
+	"github.com/expenzez/aws-backend/internal/store/storetest"
 )
 
 const (
-	account = "111122223333"
-	region  = "eu-west-2"
-	day     = 24 * time.Hour
+	day = 24 * time.Hour
 
 	clientID = "com.example.app"
 	teamID   = "TEAM123456"
@@ -74,17 +67,7 @@ func newRSA(bits int) func() *rsa.PrivateKey {
 	})
 }
 
-func TestMain(m *testing.M) {
-	s, err := moto.Start(context.Background(), moto.Options{Account: account, Region: region})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	emulator = s.URL
-	code := m.Run()
-	_ = s.Close()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { localtest.Main(m, &emulator) }
 
 // inProcess carries requests to a handler without a network. It ends with the request's context, like one.
 type inProcess struct{ handler http.Handler }
@@ -158,18 +141,13 @@ func inMemoryAt(tb testing.TB, now func() time.Time) *world {
 // onTheEmulator is a world behind the SDK's real client, with its retries, on the local AWS API.
 func onTheEmulator(t *testing.T) *world {
 	t.Helper()
-	front, err := local.New(local.Config{Backend: emulator, Account: account, Region: region})
-	require.NoError(t, err)
-	server := httptest.NewServer(front)
-	t.Cleanup(func() { server.Close(); require.NoError(t, front.Close()) })
-	id, key := front.AdminCredentials()
+	cloud := localtest.Start(t, emulator)
 	transport := fault.NewTransport(nil, nil)
-	client := store.Open(aws.Config{Region: region, BaseEndpoint: &server.URL, HTTPClient: transport,
-		Credentials: credentials.NewStaticCredentialsProvider(id, key, "")}, store.Options{Random: func() float64 { return 0 }})
+	config := cloud.Operator()
+	config.HTTPClient = transport
+	client := store.Open(config, store.Options{Random: func() float64 { return 0 }})
 	name := fmt.Sprintf("apple-%d", time.Now().UnixNano())
-	_, err = client.CreateTable(t.Context(), &dynamodb.CreateTableInput{TableName: &name, BillingMode: types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}},
-		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}}})
+	_, err := client.CreateTable(t.Context(), storetest.CreateTable(mem.Schema{Name: name, Hash: "pk"}))
 	require.NoError(t, err)
 	clock := fault.NewClock(start)
 	w := &world{now: clock.Now, clock: clock, db: client, follow: transport.Follow, table: store.NewTable(client, name)}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,25 +24,14 @@ import (
 	"github.com/expenzez/aws-backend/internal/fault"
 	"github.com/expenzez/aws-backend/internal/fieldcrypt"
 	"github.com/expenzez/aws-backend/internal/fieldcrypt/kmsmem"
-	local "github.com/expenzez/aws-backend/internal/local/aws"
-	"github.com/expenzez/aws-backend/internal/local/moto"
+	"github.com/expenzez/aws-backend/internal/local/localtest"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/store/mem"
 )
 
 var emulator string // URL of the one moto of this package's tests
 
-func TestMain(m *testing.M) {
-	server, err := moto.Start(context.Background(), moto.Options{Account: "111122223333", Region: "eu-west-2"})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	emulator = server.URL
-	code := m.Run()
-	_ = server.Close()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { localtest.Main(m, &emulator) }
 
 // site is a key and a table somewhere. Each case has a purpose of its own there, and so keysets of its own.
 type site struct {
@@ -189,14 +176,11 @@ func TestConformanceOnTheEmulator(t *testing.T) {
 // The local cloud mends what the emulator gets wrong of keys: it binds the encryption context, and refuses a disabled one.
 func TestConformanceOnTheLocalCloud(t *testing.T) {
 	t.Parallel()
-	front, err := local.New(local.Config{Backend: emulator, Account: "111122223333", Region: "eu-west-2"})
-	require.NoError(t, err)
-	server := httptest.NewServer(front)
-	t.Cleanup(func() { server.Close(); require.NoError(t, front.Close()) })
-	id, secret := front.AdminCredentials()
-	s := onEmulator(t, server.URL, id, secret)
+	cloud := localtest.Start(t, emulator)
+	id, secret := cloud.AdminCredentials()
+	s := onEmulator(t, cloud.URL, id, secret)
 	conform(t, s)
-	t.Run("disabled", func(t *testing.T) { disabled(t, s, server.URL, id, secret) })
+	t.Run("disabled", func(t *testing.T) { disabled(t, s, cloud.URL, id, secret) })
 }
 
 // disabled disables the key under a warm sandbox.

@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -22,43 +19,24 @@ import (
 	"github.com/expenzez/aws-backend/internal/apperr"
 	"github.com/expenzez/aws-backend/internal/fault"
 	"github.com/expenzez/aws-backend/internal/idempotency"
-	"github.com/expenzez/aws-backend/internal/local/moto"
+	"github.com/expenzez/aws-backend/internal/local/localtest"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/store/mem"
+	"github.com/expenzez/aws-backend/internal/store/storetest"
 )
 
 var emulator string // the URL of the store
 
-func TestMain(m *testing.M) { os.Exit(withEmulator(m)) }
+func TestMain(m *testing.M) { localtest.Main(m, &emulator, makeTables) }
 
-func withEmulator(m *testing.M) int {
-	ctx := context.Background()
-	server, err := moto.Start(ctx, moto.Options{Account: "111122223333"})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() {
-		if err := server.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
-	}()
-	emulator = server.URL
-	db := client(nil)
+// makeTables makes the tables on the emulator, which all tests share.
+func makeTables() error {
 	for _, schema := range schemas() {
-		in := &dynamodb.CreateTableInput{TableName: &schema.Name, BillingMode: types.BillingModePayPerRequest}
-		for i, name := range []string{schema.Hash, schema.Range} {
-			if name != "" {
-				in.AttributeDefinitions = append(in.AttributeDefinitions, types.AttributeDefinition{AttributeName: &name, AttributeType: types.ScalarAttributeTypeS})
-				in.KeySchema = append(in.KeySchema, types.KeySchemaElement{AttributeName: &name, KeyType: []types.KeyType{types.KeyTypeHash, types.KeyTypeRange}[i]})
-			}
-		}
-		if _, err := db.CreateTable(ctx, in); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
+		if _, err := client(nil).CreateTable(context.Background(), storetest.CreateTable(schema)); err != nil {
+			return err
 		}
 	}
-	return m.Run()
+	return nil
 }
 
 func client(over aws.HTTPClient) *dynamodb.Client {
@@ -82,22 +60,10 @@ func inMemory() place {
 	return place{db, db.Follow, true}
 }
 
-// onEmulator fails calls below the client, which tries again, and lets one call at a time through: moto reads, decides and
-// writes in steps between which others get in.
+// onEmulator fails calls below the client, which tries again.
 func onEmulator() place {
-	http := fault.NewTransport(&oneByOne{next: awshttp.NewBuildableClient().GetTransport()}, nil)
+	http := fault.NewTransport(localtest.OneByOne(nil), nil)
 	return place{client(http), http.Follow, false}
-}
-
-type oneByOne struct {
-	mu   sync.Mutex
-	next http.RoundTripper
-}
-
-func (o *oneByOne) RoundTrip(r *http.Request) (*http.Response, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.next.RoundTrip(r)
 }
 
 // mode is one of the ways in which a request takes effect once.

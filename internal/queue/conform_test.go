@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -23,29 +22,14 @@ import (
 
 	"github.com/expenzez/aws-backend/internal/awsconfig"
 	"github.com/expenzez/aws-backend/internal/fault"
-	"github.com/expenzez/aws-backend/internal/local/moto"
+	"github.com/expenzez/aws-backend/internal/local/localtest"
 	"github.com/expenzez/aws-backend/internal/queue"
 	"github.com/expenzez/aws-backend/internal/retry"
 )
 
 var emulator string // the URL of the store
 
-func TestMain(m *testing.M) { os.Exit(withEmulator(m)) }
-
-func withEmulator(m *testing.M) int {
-	server, err := moto.Start(context.Background(), moto.Options{Account: "111122223333"})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() {
-		if err := server.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
-	}()
-	emulator = server.URL
-	return m.Run()
-}
+func TestMain(m *testing.M) { localtest.Main(m, &emulator) }
 
 // job is the message of the tests.
 type job struct {

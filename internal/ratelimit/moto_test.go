@@ -1,13 +1,8 @@
 package ratelimit_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
-	"os"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,13 +10,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/stretchr/testify/require"
 
 	"github.com/expenzez/aws-backend/internal/environ"
 	"github.com/expenzez/aws-backend/internal/fault"
-	"github.com/expenzez/aws-backend/internal/local/moto"
+	"github.com/expenzez/aws-backend/internal/local/localtest"
 	"github.com/expenzez/aws-backend/internal/store"
+	"github.com/expenzez/aws-backend/internal/store/mem"
+	"github.com/expenzez/aws-backend/internal/store/storetest"
 )
 
 var (
@@ -29,34 +25,13 @@ var (
 	emulator    string // the URL of the store
 )
 
-func TestMain(m *testing.M) { os.Exit(withEmulator(m)) }
-
-func withEmulator(m *testing.M) int {
-	server, err := moto.Start(testContext, moto.Options{Account: "111122223333"})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() {
-		if err := server.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
-	}()
-	emulator = server.URL
-	if err := makeTables(emulator); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { localtest.Main(m, &emulator, makeTables) }
 
 // makeTables makes the tables on the emulator. All tests share them: each has users and classes of its own.
-func makeTables(url string) error {
-	db := dial(url, nil)
+func makeTables() error {
+	db := dial(emulator, nil)
 	for _, name := range []string{tableName, "revoked-tokens"} {
-		_, err := db.CreateTable(testContext, &dynamodb.CreateTableInput{TableName: &name, BillingMode: types.BillingModePayPerRequest,
-			AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}},
-			KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}}})
+		_, err := db.CreateTable(testContext, storetest.CreateTable(mem.Schema{Name: name, Hash: "pk"}))
 		if err != nil {
 			return err
 		}
@@ -75,26 +50,7 @@ var runs atomic.Int64
 // dial is a client of the emulator, through a transport on which calls fail by plan.
 func dial(url string, plan fault.Plan) *dynamodb.Client {
 	return store.Open(aws.Config{Region: "eu-west-2", BaseEndpoint: aws.String(url), Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
-		HTTPClient: fault.NewTransport(&turns, plan)}, store.Options{AttemptTimeout: time.Minute, Random: func() float64 { return 0 }})
-}
-
-// turns lets one call at a time through, as DynamoDB does for one item: moto reads, decides and writes in steps between
-// which others get in.
-var turns oneByOne
-
-type oneByOne struct{ mu sync.Mutex }
-
-func (o *oneByOne) RoundTrip(r *http.Request) (*http.Response, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	response, err := http.DefaultTransport.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	body, err := io.ReadAll(response.Body)
-	response.Body.Close()
-	response.Body = io.NopCloser(bytes.NewReader(body))
-	return response, err
+		HTTPClient: fault.NewTransport(localtest.OneByOne(nil), plan)}, store.Options{AttemptTimeout: time.Minute, Random: func() float64 { return 0 }})
 }
 
 // One request after another is decided alike by memory and emulator: what tests on memory show holds there.

@@ -3,8 +3,6 @@ package secret_test
 import (
 	"context"
 	"fmt"
-	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,25 +16,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/expenzez/aws-backend/internal/fault"
-	local "github.com/expenzez/aws-backend/internal/local/aws"
-	"github.com/expenzez/aws-backend/internal/local/moto"
+	"github.com/expenzez/aws-backend/internal/local/localtest"
 	"github.com/expenzez/aws-backend/internal/secret"
 	"github.com/expenzez/aws-backend/internal/secret/secretmem"
 )
 
 var emulator string // URL of the one moto of this package's tests
 
-func TestMain(m *testing.M) {
-	server, err := moto.Start(context.Background(), moto.Options{Account: "111122223333", Region: "eu-west-2"})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	emulator = server.URL
-	code := m.Run()
-	_ = server.Close()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { localtest.Main(m, &emulator) }
 
 // operator is who writes and rotates secrets.
 type operator interface {
@@ -149,12 +136,9 @@ func TestConformanceOnTheEmulator(t *testing.T) {
 // The local cloud is what a function meets on a developer's machine: it mends what the emulator gets wrong of labels.
 func TestConformanceOnTheLocalCloud(t *testing.T) {
 	t.Parallel()
-	front, err := local.New(local.Config{Backend: emulator, Account: "111122223333", Region: "eu-west-2"})
-	require.NoError(t, err)
-	server := httptest.NewServer(front)
-	t.Cleanup(func() { server.Close(); require.NoError(t, front.Close()) })
-	id, key := front.AdminCredentials()
-	conform(t, onEmulator(server.URL, id, key))
+	cloud := localtest.Start(t, emulator)
+	id, key := cloud.AdminCredentials()
+	conform(t, onEmulator(cloud.URL, id, key))
 }
 
 // conform holds a site to what this package promises.

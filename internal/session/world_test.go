@@ -5,30 +5,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http/httptest"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/stretchr/testify/require"
 
 	"github.com/expenzez/aws-backend/internal/fault"
-	local "github.com/expenzez/aws-backend/internal/local/aws"
-	"github.com/expenzez/aws-backend/internal/local/moto"
+	"github.com/expenzez/aws-backend/internal/local/localtest"
 	"github.com/expenzez/aws-backend/internal/session"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/store/mem"
+	"github.com/expenzez/aws-backend/internal/store/storetest"
 )
 
 const (
-	account = "111122223333"
-	region  = "eu-west-2"
-	day     = 24 * time.Hour
-	user    = "user-1"
+	day  = 24 * time.Hour
+	user = "user-1"
 )
 
 var (
@@ -36,17 +31,7 @@ var (
 	emulator string // URL of the one moto of this package's tests
 )
 
-func TestMain(m *testing.M) {
-	s, err := moto.Start(context.Background(), moto.Options{Account: account, Region: region})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	emulator = s.URL
-	code := m.Run()
-	_ = s.Close()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { localtest.Main(m, &emulator) }
 
 // vault is a sealer without encryption that opens only at the place it sealed for, and fails when it is told to.
 type vault struct{ sealErr, openErr error }
@@ -78,12 +63,13 @@ type world struct {
 	prefix string // of the tables' names: worlds of one emulator do not meet
 }
 
-var tables = []string{"sessions", "revoked", "events"}
+func schemas() []mem.Schema {
+	return []mem.Schema{{Name: "sessions", Hash: "pk"}, {Name: "revoked", Hash: "pk"}, {Name: "events", Hash: "pk", Range: "sk"}}
+}
 
 // inMemory is a world whose client does not try again.
 func inMemory(t require.TestingT) *world {
-	db := fault.NewDB(mem.New(mem.Schema{Name: "sessions", Hash: "pk"}, mem.Schema{Name: "revoked", Hash: "pk"},
-		mem.Schema{Name: "events", Hash: "pk", Range: "sk"}), nil)
+	db := fault.NewDB(mem.New(schemas()...), nil)
 	w := &world{db: db, follow: db.Follow, calls: db.Calls}
 	w.begin(t)
 	return w
@@ -92,33 +78,19 @@ func inMemory(t require.TestingT) *world {
 // onTheEmulator is a world behind the SDK's real client, with its retries, on the local AWS API.
 func onTheEmulator(t *testing.T) *world {
 	t.Helper()
-	front, err := local.New(local.Config{Backend: emulator, Account: account, Region: region})
-	require.NoError(t, err)
-	server := httptest.NewServer(front)
-	t.Cleanup(func() { server.Close(); require.NoError(t, front.Close()) })
-	id, secret := front.AdminCredentials()
+	cloud := localtest.Start(t, emulator)
 	transport := fault.NewTransport(nil, nil)
-	client := store.Open(aws.Config{Region: region, BaseEndpoint: &server.URL, HTTPClient: transport,
-		Credentials: credentials.NewStaticCredentialsProvider(id, secret, "")}, store.Options{Random: func() float64 { return 0 }})
+	config := cloud.Operator()
+	config.HTTPClient = transport
+	client := store.Open(config, store.Options{Random: func() float64 { return 0 }})
 	w := &world{db: client, follow: transport.Follow, calls: transport.Calls, prefix: fmt.Sprintf("s%d-", time.Now().UnixNano())}
-	for _, name := range tables {
-		w.createTable(t, client, w.prefix+name, name == "events")
+	for _, schema := range schemas() {
+		schema.Name = w.prefix + schema.Name
+		_, err := client.CreateTable(t.Context(), storetest.CreateTable(schema))
+		require.NoError(t, err)
 	}
 	w.begin(t)
 	return w
-}
-
-func (w *world) createTable(t *testing.T, client *dynamodb.Client, name string, ranged bool) {
-	t.Helper()
-	in := &dynamodb.CreateTableInput{TableName: &name, BillingMode: types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}},
-		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}}}
-	if ranged {
-		in.AttributeDefinitions = append(in.AttributeDefinitions, types.AttributeDefinition{AttributeName: aws.String("sk"), AttributeType: types.ScalarAttributeTypeS})
-		in.KeySchema = append(in.KeySchema, types.KeySchemaElement{AttributeName: aws.String("sk"), KeyType: types.KeyTypeRange})
-	}
-	_, err := client.CreateTable(t.Context(), in)
-	require.NoError(t, err)
 }
 
 func (w *world) table(name string) store.Table { return store.NewTable(w.db, w.prefix+name) }

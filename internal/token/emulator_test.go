@@ -4,63 +4,38 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http/httptest"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/stretchr/testify/require"
 
 	"github.com/expenzez/aws-backend/internal/fault"
-	local "github.com/expenzez/aws-backend/internal/local/aws"
-	"github.com/expenzez/aws-backend/internal/local/moto"
+	"github.com/expenzez/aws-backend/internal/local/localtest"
 	"github.com/expenzez/aws-backend/internal/secret"
 	"github.com/expenzez/aws-backend/internal/store"
+	"github.com/expenzez/aws-backend/internal/store/mem"
+	"github.com/expenzez/aws-backend/internal/store/storetest"
 	"github.com/expenzez/aws-backend/internal/token"
-)
-
-const (
-	account = "111122223333"
-	region  = "eu-west-2"
 )
 
 var emulator string // URL of the one moto of this package's tests
 
-func TestMain(m *testing.M) {
-	s, err := moto.Start(context.Background(), moto.Options{Account: account, Region: region})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	emulator = s.URL
-	code := m.Run()
-	_ = s.Close()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { localtest.Main(m, &emulator) }
 
 // The whole rotation through the SDK's real clients, with a connection that fails in each way, each at another call, until
 // the process gives up, and another process that goes on. Every call in every way is tried in memory.
 func TestRotationOnTheEmulator(t *testing.T) {
 	t.Parallel()
-	front, err := local.New(local.Config{Backend: emulator, Account: account, Region: region})
-	require.NoError(t, err)
-	server := httptest.NewServer(front)
-	t.Cleanup(func() { server.Close(); require.NoError(t, front.Close()) })
-	id, key := front.AdminCredentials()
+	cloud := localtest.Start(t, emulator)
 	transport := fault.NewTransport(nil, nil)
-	cfg := aws.Config{Region: region, BaseEndpoint: &server.URL, HTTPClient: transport, Credentials: credentials.NewStaticCredentialsProvider(id, key, "")}
+	cfg := cloud.Operator()
+	cfg.HTTPClient = transport
 	secrets := secretsmanager.NewFromConfig(cfg, func(o *secretsmanager.Options) { o.Retryer = aws.NopRetryer{} })
 	db := store.Open(cfg, store.Options{Random: func() float64 { return 0 }})
 	table := fmt.Sprintf("keys-%d", time.Now().UnixNano())
-	_, err = db.CreateTable(t.Context(), &dynamodb.CreateTableInput{TableName: &table, BillingMode: types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{
-			{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}, {AttributeName: aws.String("sk"), AttributeType: types.ScalarAttributeTypeS}},
-		KeySchema: []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}, {AttributeName: aws.String("sk"), KeyType: types.KeyTypeRange}}})
+	_, err := db.CreateTable(t.Context(), storetest.CreateTable(mem.Schema{Name: table, Hash: "pk", Range: "sk"}))
 	require.NoError(t, err)
 	made, err := secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: &table})
 	require.NoError(t, err)

@@ -2,102 +2,53 @@ package auth_test
 
 import (
 	"context"
-	"fmt"
-	"net/http/httptest"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 	cognitotypes "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/stretchr/testify/require"
 
 	"github.com/expenzez/aws-backend/internal/catalog"
-	local "github.com/expenzez/aws-backend/internal/local/aws"
-	"github.com/expenzez/aws-backend/internal/local/moto"
+	"github.com/expenzez/aws-backend/internal/local/localtest"
 	"github.com/expenzez/aws-backend/internal/rest/resttest"
-	"github.com/expenzez/aws-backend/internal/service"
 	"github.com/expenzez/aws-backend/internal/store"
+	"github.com/expenzez/aws-backend/internal/store/storetest"
 	"github.com/expenzez/aws-backend/internal/telemetry"
 	"github.com/expenzez/aws-backend/internal/token"
 	"github.com/expenzez/aws-backend/lambda/auth"
 )
 
-const (
-	accountID = "111122223333"
-	region    = "eu-west-2"
-)
-
 var emulator string // URL of the one moto of this package's tests
 
-func TestMain(m *testing.M) {
-	s, err := moto.Start(context.Background(), moto.Options{Account: accountID, Region: region})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	emulator = s.URL
-	code := m.Run()
-	_ = s.Close()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { localtest.Main(m, &emulator) }
 
 // cloud is the local AWS API with what the function's deployment makes, made by the operator.
-type cloud struct {
-	*local.Front
-	url string
-}
+type cloud struct{ localtest.Cloud }
 
 func newCloud(t *testing.T) *cloud {
 	t.Helper()
-	front, err := local.New(local.Config{Backend: emulator, Account: accountID, Region: region})
-	require.NoError(t, err)
-	server := httptest.NewServer(front)
-	t.Cleanup(func() { server.Close(); require.NoError(t, front.Close()) })
-	c := &cloud{Front: front, url: server.URL}
-	for _, table := range catalog.Backend().Tables {
-		c.createTable(t, table)
+	c := &cloud{localtest.Start(t, emulator)}
+	db := dynamodb.NewFromConfig(c.Operator())
+	for _, schema := range storetest.Schemas(catalog.Backend().Tables) {
+		_, err := db.CreateTable(t.Context(), storetest.CreateTable(schema))
+		require.NoError(t, err)
+		t.Cleanup(func() { // the test may run again on the same moto
+			_, err := db.DeleteTable(context.WithoutCancel(t.Context()), &dynamodb.DeleteTableInput{TableName: &schema.Name})
+			require.NoError(t, err)
+		})
 	}
 	return c
-}
-
-func (c *cloud) operator() aws.Config {
-	id, secret := c.AdminCredentials()
-	return c.config(id, secret, "")
-}
-
-func (c *cloud) config(id, secret, session string) aws.Config {
-	return aws.Config{Region: region, BaseEndpoint: &c.url, Credentials: credentials.NewStaticCredentialsProvider(id, secret, session)}
-}
-
-func (c *cloud) createTable(t *testing.T, table service.Table) {
-	t.Helper()
-	in := &dynamodb.CreateTableInput{TableName: &table.Key, BillingMode: types.BillingModePayPerRequest}
-	for i, name := range []string{table.Hash, table.Range} {
-		if name != "" {
-			in.AttributeDefinitions = append(in.AttributeDefinitions, types.AttributeDefinition{AttributeName: aws.String(name), AttributeType: types.ScalarAttributeTypeS})
-			in.KeySchema = append(in.KeySchema, types.KeySchemaElement{AttributeName: aws.String(name), KeyType: []types.KeyType{types.KeyTypeHash, types.KeyTypeRange}[i]})
-		}
-	}
-	db := dynamodb.NewFromConfig(c.operator())
-	_, err := db.CreateTable(t.Context(), in)
-	require.NoError(t, err)
-	t.Cleanup(func() { // the test may run again on the same moto
-		_, err := db.DeleteTable(context.WithoutCancel(t.Context()), &dynamodb.DeleteTableInput{TableName: &table.Key})
-		require.NoError(t, err)
-	})
 }
 
 // createPool makes the pool and its client as the deployment does, and returns their ids.
 func (c *cloud) createPool(t *testing.T) (pool, client string) {
 	t.Helper()
-	api := cognitoidentityprovider.NewFromConfig(c.operator())
+	api := cognitoidentityprovider.NewFromConfig(c.Operator())
 	made, err := api.CreateUserPool(t.Context(), &cognitoidentityprovider.CreateUserPoolInput{
 		PoolName: aws.String("expenzez"), UsernameAttributes: []cognitotypes.UsernameAttributeType{cognitotypes.UsernameAttributeTypeEmail},
 		AutoVerifiedAttributes: []cognitotypes.VerifiedAttributeType{cognitotypes.VerifiedAttributeTypeEmail},
@@ -117,7 +68,7 @@ func (c *cloud) createPool(t *testing.T) (pool, client string) {
 
 func (c *cloud) createKey(t *testing.T) string {
 	t.Helper()
-	out, err := kms.NewFromConfig(c.operator()).CreateKey(t.Context(), &kms.CreateKeyInput{})
+	out, err := kms.NewFromConfig(c.Operator()).CreateKey(t.Context(), &kms.CreateKeyInput{})
 	require.NoError(t, err)
 	return *out.KeyMetadata.Arn
 }
@@ -139,21 +90,19 @@ func TestOnTheLocalCloud(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
 	pool, client := c.createPool(t)
-	secrets := secretsmanager.NewFromConfig(c.operator())
+	secrets := secretsmanager.NewFromConfig(c.Operator())
 	made, err := secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("jwt-" + pool)})
 	require.NoError(t, err)
 	v := values(generous, map[string]string{"USER_POOL_ID": pool, "USER_POOL_CLIENT_ID": client, "KEY_ARN_PII": c.createKey(t),
 		"SECRET_ARN_JWT": *made.ARN, "LIMITER_BUDGET_MS": "5000"}) // the emulator shares two cores with all tests
-	keys := store.NewTable(store.Open(c.operator(), store.Options{}), "signing-keys")
+	keys := store.NewTable(store.Open(c.Operator(), store.Options{}), "signing-keys")
 	for _, first := range []bool{true, false} {
 		provisioned, err := token.Provision(t.Context(), secrets, *made.ARN, keys, time.Now())
 		require.NoError(t, err)
 		require.Equal(t, first, provisioned)
 	}
 
-	id, secret, session, err := c.Credentials(t.Context(), "arn:aws:iam::"+accountID+":role/expenzez-dev-auth-api")
-	require.NoError(t, err)
-	cfg := c.config(id, secret, session)
+	cfg := c.As(t, "expenzez-dev-auth-api")
 	w := &world{db: &breakable{DB: store.Open(cfg, store.Options{})}}
 	w.build(t, w.db, auth.Deps{Values: v, Tables: auth.Bind(w.db, v), Tx: w.db, Cognito: cognitoidentityprovider.NewFromConfig(cfg),
 		Secrets: secretsmanager.NewFromConfig(cfg), KMS: kms.NewFromConfig(cfg),

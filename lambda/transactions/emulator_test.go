@@ -1,82 +1,35 @@
 package transactions_test
 
 import (
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/stretchr/testify/require"
 
 	"github.com/expenzez/aws-backend/internal/catalog"
 	outage "github.com/expenzez/aws-backend/internal/fault"
-	local "github.com/expenzez/aws-backend/internal/local/aws"
-	"github.com/expenzez/aws-backend/internal/local/moto"
+	"github.com/expenzez/aws-backend/internal/local/localtest"
 	"github.com/expenzez/aws-backend/internal/rest/resttest"
-	"github.com/expenzez/aws-backend/internal/service"
 	"github.com/expenzez/aws-backend/internal/store"
+	"github.com/expenzez/aws-backend/internal/store/storetest"
 	"github.com/expenzez/aws-backend/internal/telemetry"
 	"github.com/expenzez/aws-backend/lambda/transactions"
-)
-
-const (
-	accountID = "111122223333"
-	region    = "eu-west-2"
 )
 
 // newCloud is the local AWS API with the declared tables, and the configuration of its operator and of the function.
 func newCloud(t *testing.T) (operator, role aws.Config) {
 	t.Helper()
-	backend, err := moto.Start(t.Context(), moto.Options{Account: accountID, Region: region})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, backend.Close()) })
-	front, err := local.New(local.Config{Backend: backend.URL, Account: accountID, Region: region})
-	require.NoError(t, err)
-	server := httptest.NewServer(front)
-	t.Cleanup(func() { server.Close(); require.NoError(t, front.Close()) })
-	config := func(id, secret, session string) aws.Config {
-		return aws.Config{Region: region, BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider(id, secret, session)}
+	cloud := localtest.Start(t, localtest.Moto(t))
+	operator = cloud.Operator()
+	for _, schema := range storetest.Schemas(catalog.Backend().Tables) {
+		_, err := dynamodb.NewFromConfig(operator).CreateTable(t.Context(), storetest.CreateTable(schema))
+		require.NoError(t, err)
 	}
-	adminID, adminSecret := front.AdminCredentials()
-	id, secret, session, err := front.Credentials(t.Context(), "arn:aws:iam::"+accountID+":role/expenzez-dev-transactions-api")
-	require.NoError(t, err)
-	operator = config(adminID, adminSecret, "")
-	for _, table := range catalog.Backend().Tables {
-		createTable(t, dynamodb.NewFromConfig(operator), table)
-	}
-	return operator, config(id, secret, session)
-}
-
-func createTable(t *testing.T, db *dynamodb.Client, table service.Table) {
-	t.Helper()
-	in := &dynamodb.CreateTableInput{TableName: &table.Key, BillingMode: types.BillingModePayPerRequest}
-	seen := map[string]bool{}
-	keys := func(names ...string) []types.KeySchemaElement {
-		var all []types.KeySchemaElement
-		for i, name := range names {
-			if name == "" {
-				continue
-			}
-			all = append(all, types.KeySchemaElement{AttributeName: aws.String(name), KeyType: []types.KeyType{types.KeyTypeHash, types.KeyTypeRange}[i]})
-			if !seen[name] {
-				seen[name] = true
-				in.AttributeDefinitions = append(in.AttributeDefinitions, types.AttributeDefinition{AttributeName: aws.String(name), AttributeType: types.ScalarAttributeTypeS})
-			}
-		}
-		return all
-	}
-	in.KeySchema = keys(table.Hash, table.Range)
-	for _, i := range table.Indexes {
-		in.GlobalSecondaryIndexes = append(in.GlobalSecondaryIndexes, types.GlobalSecondaryIndex{IndexName: aws.String(i.Key), KeySchema: keys(i.Hash, i.Range),
-			Projection: &types.Projection{ProjectionType: types.ProjectionTypeAll}})
-	}
-	_, err := db.CreateTable(t.Context(), in)
-	require.NoError(t, err)
+	return operator, cloud.As(t, "expenzez-dev-transactions-api")
 }
 
 // The whole life of transactions on the local AWS API, through the SDK's real client and with the role's credentials.

@@ -2,21 +2,17 @@ package transactionsstream_test
 
 import (
 	"fmt"
-	"net/http/httptest"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/stretchr/testify/require"
 
 	"github.com/expenzez/aws-backend/internal/catalog"
 	"github.com/expenzez/aws-backend/internal/fault"
-	local "github.com/expenzez/aws-backend/internal/local/aws"
-	"github.com/expenzez/aws-backend/internal/local/moto"
+	"github.com/expenzez/aws-backend/internal/local/localtest"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/store/storetest"
 )
@@ -24,39 +20,9 @@ import (
 // newCloud is the local AWS API with the declared tables, and the configuration of its operator.
 func newCloud(t *testing.T) aws.Config {
 	t.Helper()
-	const account, region = "111122223333", "eu-west-2"
-	backend, err := moto.Start(t.Context(), moto.Options{Account: account, Region: region})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, backend.Close()) })
-	front, err := local.New(local.Config{Backend: backend.URL, Account: account, Region: region})
-	require.NoError(t, err)
-	server := httptest.NewServer(front)
-	t.Cleanup(func() { server.Close(); require.NoError(t, front.Close()) })
-	id, secret := front.AdminCredentials()
-	config := aws.Config{Region: region, BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider(id, secret, "")}
-	db := dynamodb.NewFromConfig(config)
+	config := localtest.Start(t, localtest.Moto(t)).Operator()
 	for _, schema := range storetest.Schemas(catalog.Backend().Tables) {
-		in := &dynamodb.CreateTableInput{TableName: &schema.Name, BillingMode: types.BillingModePayPerRequest}
-		seen := map[string]bool{}
-		keys := func(names ...string) (all []types.KeySchemaElement) {
-			for i, name := range names {
-				if name == "" {
-					continue
-				}
-				all = append(all, types.KeySchemaElement{AttributeName: &name, KeyType: []types.KeyType{types.KeyTypeHash, types.KeyTypeRange}[i]})
-				if !seen[name] {
-					seen[name] = true
-					in.AttributeDefinitions = append(in.AttributeDefinitions, types.AttributeDefinition{AttributeName: &name, AttributeType: types.ScalarAttributeTypeS})
-				}
-			}
-			return all
-		}
-		in.KeySchema = keys(schema.Hash, schema.Range)
-		for _, i := range schema.Indexes {
-			in.GlobalSecondaryIndexes = append(in.GlobalSecondaryIndexes, types.GlobalSecondaryIndex{IndexName: &i.Name, KeySchema: keys(i.Hash, i.Range),
-				Projection: &types.Projection{ProjectionType: types.ProjectionTypeAll}})
-		}
-		_, err := db.CreateTable(t.Context(), in)
+		_, err := dynamodb.NewFromConfig(config).CreateTable(t.Context(), storetest.CreateTable(schema))
 		require.NoError(t, err)
 	}
 	return config

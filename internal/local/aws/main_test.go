@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -29,7 +28,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/expenzez/aws-backend/internal/local/aws"
-	"github.com/expenzez/aws-backend/internal/local/moto"
+	"github.com/expenzez/aws-backend/internal/local/localtest"
 )
 
 const (
@@ -40,17 +39,7 @@ const (
 
 var backend string // URL of the one moto of this package's tests
 
-func TestMain(m *testing.M) {
-	s, err := moto.Start(context.Background(), moto.Options{Account: account, Region: region})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	backend = s.URL
-	code := m.Run()
-	_ = s.Close()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { localtest.Main(m, &backend) }
 
 var made atomic.Int64
 

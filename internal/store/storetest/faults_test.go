@@ -1,11 +1,9 @@
 package storetest_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,8 +20,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/expenzez/aws-backend/internal/fault"
+	"github.com/expenzez/aws-backend/internal/local/localtest"
 	"github.com/expenzez/aws-backend/internal/store"
 	"github.com/expenzez/aws-backend/internal/store/mem"
+	"github.com/expenzez/aws-backend/internal/store/storetest"
 )
 
 // faulty is a store on which calls fail by plan: those of the network below the client, where there is one, and batches
@@ -70,7 +70,7 @@ func onTheEmulator(t *testing.T, name string) faulty {
 	transport := fault.NewTransport(oneCall(), nil)
 	cfg := aws.Config{Region: "eu-west-2", BaseEndpoint: &emulator, HTTPClient: transport, Credentials: credentials.NewStaticCredentialsProvider("AKIAIOSFODNN7EXAMPLE", "none", "")}
 	raw := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.HTTPClient = fault.NewTransport(oneCall(), nil) })
-	_, err := raw.CreateTable(t.Context(), created(mem.Schema{Name: name, Hash: "pk"}))
+	_, err := raw.CreateTable(t.Context(), storetest.CreateTable(mem.Schema{Name: name, Hash: "pk"}))
 	require.NoError(t, err)
 	parts := fault.NewDB(store.Open(cfg, store.Options{Random: func() float64 { return 0 }}), nil)
 	return faulty{raw, parts, name, func(plan fault.Plan) {
@@ -94,27 +94,7 @@ func onTheEmulator(t *testing.T, name string) faulty {
 func oneCall() http.RoundTripper {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableKeepAlives = true
-	return whole{transport}
-}
-
-// whole reads an answer before the SDK sees it. The SDK closes a request's body as soon as an answer begins; when the
-// transport is still looking whether that body has an end, it takes the connection for broken, and the rest of the answer
-// is lost (smithy-go, ClientHandler).
-type whole struct{ http.RoundTripper }
-
-// RoundTrip makes a call.
-func (w whole) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := w.RoundTripper.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = answer.Body.Close() }()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return nil, err
-	}
-	answer.Body = io.NopCloser(bytes.NewReader(body))
-	return answer, nil
+	return localtest.OneByOne(transport)
 }
 
 var stores = map[string]func(*testing.T, string) faulty{"memory": inMemory, "emulator": onTheEmulator}
