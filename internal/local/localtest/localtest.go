@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"testing"
@@ -66,12 +67,17 @@ type Cloud struct {
 	URL string
 }
 
-// Start serves the local AWS API before an emulator until the test ends.
+// Start serves the local AWS API before an emulator until the test ends. It does one call at a time with all others in
+// this process: each does its own writes so, but knows nothing of another before the same emulator (see OneByOne).
 func Start(t testing.TB, emulator string) Cloud {
 	t.Helper()
 	front, err := aws.New(aws.Config{Backend: emulator, Account: Account, Region: Region})
 	require.NoError(t, err)
-	server := httptest.NewServer(front)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		turn.Lock()
+		defer turn.Unlock()
+		front.ServeHTTP(w, r)
+	}))
 	t.Cleanup(func() { server.Close(); require.NoError(t, front.Close()) })
 	return Cloud{front, server.URL}
 }
