@@ -55,10 +55,8 @@ type Schedule struct {
 	Failures *Queue
 }
 
-// streamLabel is the greatest length of a stream's label, which is a time in
-// ISO 8601 (DynamoDB API, TableDescription): 2026-01-01T00:00:00.000 on AWS,
-// and with microseconds on emulators.
-const streamLabel = 26
+// streamLabel is the length of a stream's label: 2026-01-01T00:00:00.000.
+const streamLabel = 23
 
 func (t *EncryptedTable) streamText() Text {
 	return Pending(t.StreamArn, t.ARN()+"/stream/"+unknown(streamLabel))

@@ -158,7 +158,7 @@ func (k *Keys) renew(ctx context.Context, id string, flight chan struct{}) {
 	}
 	k.mu.Unlock()
 	if err != nil {
-		telemetry.From(ctx).WarnContext(ctx, "Apple's keys were not fetched", "error", err)
+		telemetry.From(ctx).WarnContext(ctx, "Apple's keys were not fetched", telemetry.FieldError, err)
 		return
 	}
 	if k.o.Shelf == nil {
@@ -167,7 +167,7 @@ func (k *Keys) renew(ctx context.Context, id string, flight chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, shelfBudget)
 	defer cancel()
 	if err := k.o.Shelf.Save(ctx, Saved{Keys: body, Fetched: now}); err != nil {
-		telemetry.From(ctx).WarnContext(ctx, "Apple's keys were not put on the shelf", "error", err)
+		telemetry.From(ctx).WarnContext(ctx, "Apple's keys were not put on the shelf", telemetry.FieldError, err)
 	}
 }
 
@@ -184,7 +184,7 @@ func (k *Keys) restore(ctx context.Context, id string) (enough bool) {
 	defer cancel()
 	saved, err := k.o.Shelf.Load(ctx)
 	if err != nil {
-		telemetry.From(ctx).WarnContext(ctx, "Apple's keys were not taken from the shelf", "error", err)
+		telemetry.From(ctx).WarnContext(ctx, "Apple's keys were not taken from the shelf", telemetry.FieldError, err)
 		return false
 	}
 	now := k.now()
@@ -193,7 +193,7 @@ func (k *Keys) restore(ctx context.Context, id string) (enough bool) {
 	}
 	keys, err := parseKeys(saved.Keys)
 	if err != nil {
-		telemetry.From(ctx).WarnContext(ctx, "Apple's keys on the shelf cannot be read", "error", err)
+		telemetry.From(ctx).WarnContext(ctx, "Apple's keys on the shelf cannot be read", telemetry.FieldError, err)
 		return false
 	}
 	k.mu.Lock()
