@@ -168,3 +168,23 @@ func settled(ctx context.Context, flights []*flight, patience time.Duration) boo
 	}
 	return true
 }
+
+// Handler is a function of Lambda. It is lambda.Handler of aws-lambda-go.
+type Handler interface {
+	Invoke(ctx context.Context, payload []byte) ([]byte, error)
+}
+
+// Joined is a handler whose invocations end together with the calls that renew the secrets they found old: nothing is in
+// flight when the sandbox is frozen.
+func (r *Reader) Joined(h Handler) Handler { return joined{h, r} }
+
+type joined struct {
+	Handler
+	secrets *Reader
+}
+
+// Invoke is the handler's.
+func (j joined) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	defer j.secrets.Join(ctx)
+	return j.Handler.Invoke(ctx, payload)
+}

@@ -111,20 +111,7 @@ func New(d Deps) (lambda.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return joined{handler, secrets}, nil
-}
-
-// joined is a handler whose invocations end together with the calls that renew the secrets they found old: nothing is in
-// flight when the sandbox is frozen.
-type joined struct {
-	lambda.Handler
-	secrets *secret.Reader
-}
-
-// Invoke is the handler's.
-func (j joined) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	defer j.secrets.Join(ctx)
-	return j.Handler.Invoke(ctx, payload)
+	return secrets.Joined(handler), nil
 }
 
 func (a *api) handlers() map[string]rest.Handler {
