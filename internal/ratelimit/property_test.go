@@ -139,7 +139,7 @@ func drawStep(t *rapid.T) step {
 		rapid.Map(rapid.Int64Range(0, int64(2*window)), func(n int64) time.Duration { return time.Duration(n) }),
 		rapid.SampledFrom([]time.Duration{window - 1, window, window + 1, window + slot - 1, window + slot, 12 * slot, 13 * slot, 3 * window}),
 	).Draw(t, "after")
-	return step{after, rapid.IntRange(1, 64).Draw(t, "callers")}
+	return step{after, rapid.IntRange(1, 96).Draw(t, "callers")}
 }
 
 // crowd is requests of one user that ask at the same time, each from a sandbox of its own choice, for one of three routes
